@@ -1,0 +1,71 @@
+"""Compiles the core where a C compiler is present; installs it as plain Python, with a notice, where none is.
+
+    GRT_PURE=1              do not compile
+    GRT_REQUIRE_COMPILED=1  fail instead of falling back to plain Python
+    GRT_KQUEUE=1            on Linux, add the kqueue back-end through libkqueue (to test it)
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+CORE = Path("src/grt/_core")
+
+
+class OptionalBuild(build_ext):
+    """Leaves every extension out, not just the failing one: a half-compiled core would mix the two builds."""
+
+    def run(self):
+        try:
+            super().run()
+        except Exception as error:
+            if os.environ.get("GRT_REQUIRE_COMPILED"):
+                raise
+            self.extensions = []
+            print(f"grt: installing as plain Python, because compiling failed: {error}", file=sys.stderr)
+
+
+def extensions():
+    import greenlet
+    from Cython.Build import cythonize
+
+    macros, libraries = [], []
+    if os.environ.get("GRT_KQUEUE") and sys.platform == "linux":
+        macros, libraries = [("GRT_KQUEUE", "1")], ["kqueue"]
+    headers = sorted(str(header) for header in (CORE / "csys").glob("*.h"))
+    found = [
+        Extension(
+            f"grt._core.{pxd.stem}",
+            [str(pxd.with_suffix(".py"))],
+            include_dirs=[str(CORE / "csys"), str(Path(greenlet.__file__).parent)],
+            depends=headers,
+            define_macros=macros,
+            libraries=libraries,
+            extra_compile_args=["-O3", "-fno-strict-aliasing", "-Wno-unused-function"],
+        )
+        for pxd in sorted(CORE.glob("*.pxd"))
+        if pxd.with_suffix(".py").exists()
+    ]
+    return cythonize(
+        found,
+        build_dir="build/cython",
+        compiler_directives={
+            "language_level": 3,
+            "annotation_typing": False,
+            "binding": True,
+            "embedsignature": False,
+            "boundscheck": False,
+            "wraparound": False,
+            "initializedcheck": False,
+            "freethreading_compatible": True,
+        },
+    )
+
+
+setup(
+    ext_modules=[] if os.environ.get("GRT_PURE") else extensions(),
+    cmdclass={"build_ext": OptionalBuild},
+)

@@ -1,0 +1,43 @@
+"""grt: Go's runtime for Python. Goroutines, blocking-style sockets that never block, no async, no await.
+
+    import grt
+
+    def echo(conn):
+        with conn:
+            for data in conn:
+                conn.write(data)
+
+    def main():
+        with grt.listen("tcp", ":8888") as listener:
+            for conn in listener:
+                grt.go(echo, conn)
+
+    grt.run(main)
+"""
+
+from grt._core.errors import Cancelled, Closed
+from grt._core.sched import Goroutine, current, go, gosched, sleep
+from grt._core.version import __compiled__, __version__
+from grt.goroutine import Uncaught, current_loop, excepthook, run, timeout
+from grt.net import Conn, Listener, dial, listen
+
+__all__ = [
+    "Cancelled",
+    "Closed",
+    "Conn",
+    "Goroutine",
+    "Listener",
+    "Uncaught",
+    "__compiled__",
+    "__version__",
+    "current",
+    "current_loop",
+    "dial",
+    "excepthook",
+    "go",
+    "gosched",
+    "listen",
+    "run",
+    "sleep",
+    "timeout",
+]

@@ -1,0 +1,28 @@
+# The system calls, for the compiled build: csys/sys.h, with pysys.py as its twin of the same names.
+
+cdef extern from "sys.h" nogil:
+    enum:
+        WOULD_BLOCK "GRT_WOULD_BLOCK"
+
+    double now "grt_now"()
+    void waker_notify "grt_waker_notify"(int writer)
+    void waker_drain "grt_waker_drain"(int reader)
+
+cdef extern from "sys.h":
+    int socket_open "grt_socket"(int family, int type) except -2
+    object recv "grt_recv"(int fd, Py_ssize_t size)
+    Py_ssize_t recv_into "grt_recv_into"(int fd, object target) except -2
+    Py_ssize_t send "grt_send"(int fd, object data, Py_ssize_t offset) except -2
+    object accept "grt_accept"(int fd)
+    int bind "grt_bind"(int fd, object address) except -2
+    int connect "grt_connect"(int fd, object address) except -2
+    int listen "grt_listen"(int fd, int backlog) except -2
+    int shutdown_write "grt_shutdown_write"(int fd) except -2
+    int close "grt_close"(int fd) except -2
+    int set_option "grt_set_option"(int fd, int level, int option, int value) except -2
+    int linger_zero "grt_linger_zero"(int fd) except -2
+    int socket_error "grt_socket_error"(int fd) except -2
+    object local_address "grt_local_address"(int fd)
+    object remote_address "grt_remote_address"(int fd)
+    int tcp_state "grt_tcp_state"(int fd) except -2
+    object waker_open "grt_waker_open"()

@@ -1,0 +1,91 @@
+/* What the scheduler needs from C: greenlet's interface, contexts, the thread's own Proc, locks, callers.
+
+   The compiled twin of the second half of pysys.py. Included by sched alone, so that the thread-local below is one. */
+#ifndef GRT_SWITCH_H
+#define GRT_SWITCH_H
+
+#include <Python.h>
+#include <greenlet.h>
+
+static int grt_switch_setup(void) {
+    PyGreenlet_Import();
+    return _PyGreenlet_API == NULL ? -1 : 0;
+}
+
+static inline PyObject *grt_greenlet_new(PyObject *run, PyObject *parent) {
+    return (PyObject *)PyGreenlet_New(run, (PyGreenlet *)parent);
+}
+
+static inline PyObject *grt_greenlet_current(void) { return (PyObject *)PyGreenlet_GetCurrent(); }
+
+/* Runs target until somebody switches back. What is passed along is nothing: news travels in the Goroutine. */
+static inline int grt_greenlet_switch(PyObject *target) {
+    PyObject *nothing = PyGreenlet_Switch((PyGreenlet *)target, NULL, NULL);
+    if (nothing == NULL) return -1;
+    Py_DECREF(nothing);
+    return 0;
+}
+
+static inline int grt_greenlet_set_parent(PyObject *child, PyObject *parent) {
+    return PyGreenlet_SetParent((PyGreenlet *)child, (PyGreenlet *)parent);
+}
+
+static inline PyObject *grt_greenlet_exit(void) { return Py_NewRef(PyExc_GreenletExit); }
+
+/* What people call fn: its qualified name, without a lookup for plain functions. */
+static inline PyObject *grt_name_of(PyObject *fn) {
+    if (PyFunction_Check(fn)) return Py_NewRef(((PyFunctionObject *)fn)->func_qualname);
+    PyObject *name = PyObject_GetAttrString(fn, "__qualname__");
+    if (name != NULL) return name;
+    PyErr_Clear();
+    return PyObject_Repr(fn);
+}
+
+/* A copy of the caller's context; None while it has none yet, which spares the collector an object for each start. */
+static inline PyObject *grt_context_copy(void) {
+    if (PyThreadState_Get()->context == NULL) Py_RETURN_NONE;
+    return PyContext_CopyCurrent();
+}
+
+/* context.run(fn, ...) without its Python-level call; an empty context for None. */
+static PyObject *grt_call_in(PyObject *context, PyObject *fn, PyObject *args, PyObject *kwargs) {
+    PyObject *entered = context == Py_None ? PyContext_New() : Py_NewRef(context);
+    if (entered == NULL) return NULL;
+    PyObject *value = NULL;
+    if (PyContext_Enter(entered) == 0) {
+        value = PyObject_Call(fn, args, kwargs == Py_None ? NULL : kwargs);
+        if (PyContext_Exit(entered) < 0) Py_CLEAR(value);
+    }
+    Py_DECREF(entered);
+    return value;
+}
+
+/* The calling thread's Proc, borrowed: a threading.local beside it owns it and clears this when the thread ends. */
+static _Thread_local PyObject *grt_thread_proc = NULL;
+
+static inline PyObject *grt_proc_get(void) {
+    PyObject *proc = grt_thread_proc ? grt_thread_proc : Py_None;
+    Py_INCREF(proc);
+    return proc;
+}
+
+static inline void grt_proc_set(PyObject *proc) { grt_thread_proc = proc == Py_None ? NULL : proc; }
+
+/* The Python code that is calling us, None outside of any, and the offset in it: its line is worked out only if asked. */
+static inline PyObject *grt_caller_code(void) {
+    PyFrameObject *frame = PyEval_GetFrame();
+    if (frame == NULL) Py_RETURN_NONE;
+    return (PyObject *)PyFrame_GetCode(frame);
+}
+
+static inline int grt_caller_offset(void) {
+    PyFrameObject *frame = PyEval_GetFrame();
+    if (frame == NULL) return -1;
+#if PY_VERSION_HEX >= 0x030B0000
+    return PyFrame_GetLasti(frame);
+#else
+    return frame->f_lasti * 2;
+#endif
+}
+
+#endif

@@ -1,0 +1,81 @@
+"""What the scheduler needs from C, in plain Python: the twin of cswitch.pxd, for the build without a C compiler.
+
+The chunk pool has no counterpart here: a fresh greenlet costs what CPython makes it cost.
+"""
+
+import contextvars
+import sys
+import threading
+from collections.abc import Callable
+from types import CodeType
+from typing import Any
+
+from greenlet import GreenletExit
+from greenlet import getcurrent as greenlet_current
+from greenlet import greenlet as greenlet_new
+
+__all__ = [
+    "arena_install",
+    "call_in",
+    "caller_code",
+    "caller_offset",
+    "context_copy",
+    "greenlet_current",
+    "greenlet_exit",
+    "greenlet_new",
+    "greenlet_set_parent",
+    "greenlet_switch",
+    "name_of",
+    "proc_get",
+    "proc_set",
+    "switch_setup",
+]
+
+context_copy = contextvars.copy_context
+_thread = threading.local()
+
+
+def switch_setup() -> None:
+    pass
+
+
+def arena_install() -> None:
+    pass
+
+
+def greenlet_switch(target: greenlet_new) -> None:
+    target.switch()
+
+
+def greenlet_set_parent(child: greenlet_new, parent: greenlet_new) -> None:
+    child.parent = parent
+
+
+def greenlet_exit() -> type[BaseException]:
+    return GreenletExit
+
+
+def name_of(fn: Any) -> str:
+    return getattr(fn, "__qualname__", None) or repr(fn)
+
+
+def call_in(
+    context: contextvars.Context, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None
+) -> Any:
+    return context.run(fn, *args, **kwargs) if kwargs else context.run(fn, *args)
+
+
+def proc_get() -> Any:
+    return getattr(_thread, "proc", None)
+
+
+def proc_set(proc: Any) -> None:
+    _thread.proc = proc
+
+
+def caller_code() -> CodeType:
+    return sys._getframe(2).f_code  # past this function and the one of the core that asks
+
+
+def caller_offset() -> int:
+    return sys._getframe(2).f_lasti

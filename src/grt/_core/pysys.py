@@ -1,0 +1,197 @@
+"""The system calls of layer 1 in plain Python: the twin of csys.pxd, for the build without a C compiler.
+
+A call that would block says so by its value (None, or WOULD_BLOCK), an error is an OSError, SIGPIPE is never raised.
+
+Invariants: one call here is one system call on a descriptor, but for the first call on a descriptor that was opened
+elsewhere, whose family has to be asked for.
+Threads: anyone; a dict's single operations are atomic.
+Rejected: os.read and os.write, which cannot ask for no SIGPIPE.
+"""
+
+import os
+import socket as _socket
+import time
+from typing import Any
+
+compiled = False  # what `cython.compiled` says where Cython is not installed
+WOULD_BLOCK = -1
+
+Address = tuple[str, int]
+
+now = time.monotonic
+
+# Descriptor -> the socket object whose methods make the calls. The number is the owner: these are detached on close.
+_sockets: dict[int, _socket.socket] = {}
+
+_SEND_FLAGS = getattr(_socket, "MSG_NOSIGNAL", 0)
+
+
+def _socket_of(fd: int) -> _socket.socket:
+    found = _sockets.get(fd)
+    if found is None:
+        found = _socket.socket(fileno=fd)
+        found.setblocking(False)
+        _sockets[fd] = found
+    return found
+
+
+def _adopt(made: _socket.socket) -> int:
+    made.setblocking(False)
+    if hasattr(_socket, "SO_NOSIGPIPE"):  # macOS, which has no MSG_NOSIGNAL
+        made.setsockopt(_socket.SOL_SOCKET, _socket.SO_NOSIGPIPE, 1)
+    fd = made.fileno()
+    stale = _sockets.pop(fd, None)
+    if stale is not None:  # its number was closed behind our back and is given out anew
+        stale.detach()
+    _sockets[fd] = made
+    return fd
+
+
+def socket_open(family: int, type: int) -> int:
+    return _adopt(_socket.socket(family, type))
+
+
+def recv(fd: int, size: int) -> bytes | None:
+    if size < 0:
+        raise ValueError(f"cannot read {size} bytes: the size must not be negative")
+    try:
+        return _socket_of(fd).recv(size)
+    except BlockingIOError:
+        return None
+
+
+def recv_into(fd: int, target: Any) -> int:
+    try:
+        return _socket_of(fd).recv_into(target)
+    except BlockingIOError:
+        return WOULD_BLOCK
+
+
+def send(fd: int, data: Any, offset: int) -> int:
+    try:
+        return _socket_of(fd).send(memoryview(data)[offset:] if offset else data, _SEND_FLAGS)
+    except BlockingIOError:
+        return WOULD_BLOCK
+
+
+def accept(fd: int) -> tuple[int, Address] | None:
+    while True:
+        try:
+            made, address = _socket_of(fd).accept()
+        except BlockingIOError:
+            return None
+        except ConnectionAbortedError:  # reset while it waited
+            continue
+        return _adopt(made), _plain(address)
+
+
+def _plain(address: tuple[Any, ...]) -> Address:
+    """Without IPv6's flow and scope (part of the host where there is one), an IPv4 peer as such."""
+    if address[0].startswith("::ffff:") and "." in address[0]:
+        return address[0][7:], address[1]
+    if len(address) == 4 and address[3] and "%" not in address[0]:
+        return f"{address[0]}%{_socket.if_indextoname(address[3])}", address[1]
+    return address[:2]
+
+
+def _packed(fd: int, address: Address) -> tuple[Any, ...]:
+    """An address for the kernel; checked first, because the socket object would look a name up and block."""
+    if not isinstance(address, tuple):
+        raise TypeError(f"an address is a tuple (host, port), not {address!r}")
+    host, port = address
+    if not 0 <= port <= 65535:
+        raise ValueError(f"port {port} is not between 0 and 65535")
+    name, _, scope = host.partition("%")
+    for family in (_socket.AF_INET, _socket.AF_INET6):
+        try:
+            _socket.inet_pton(family, name)
+        except OSError:
+            continue
+        if _socket_of(fd).family != family:
+            raise OSError(97, os.strerror(97))
+        if not scope:
+            return name, port
+        return name, port, 0, int(scope) if scope.isdigit() else _socket.if_nametoindex(scope)
+    raise ValueError(f"{host!r} is not a numeric IPv4 or IPv6 address")
+
+
+def bind(fd: int, address: Address) -> int:
+    _socket_of(fd).bind(_packed(fd, address))
+    return 0
+
+
+def connect(fd: int, address: Address) -> int:
+    try:
+        _socket_of(fd).connect(_packed(fd, address))
+    except BlockingIOError:
+        return WOULD_BLOCK
+    return 0
+
+
+def listen(fd: int, backlog: int) -> int:
+    _socket_of(fd).listen(backlog)
+    return 0
+
+
+def shutdown_write(fd: int) -> int:
+    _socket_of(fd).shutdown(_socket.SHUT_WR)
+    return 0
+
+
+def close(fd: int) -> int:
+    known = _sockets.pop(fd, None)
+    if known is not None:
+        known.detach()
+    os.close(fd)
+    return 0
+
+
+def set_option(fd: int, level: int, option: int, value: int) -> int:
+    _socket_of(fd).setsockopt(level, option, value)
+    return 0
+
+
+def linger_zero(fd: int) -> int:
+    _socket_of(fd).setsockopt(_socket.SOL_SOCKET, _socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    return 0
+
+
+def socket_error(fd: int) -> int:
+    return _socket_of(fd).getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR)
+
+
+def local_address(fd: int) -> Address:
+    return _plain(_socket_of(fd).getsockname())
+
+
+def remote_address(fd: int) -> Address:
+    return _plain(_socket_of(fd).getpeername())
+
+
+def tcp_state(fd: int) -> int:
+    option = getattr(_socket, "TCP_INFO", None) or getattr(_socket, "TCP_CONNECTION_INFO", None)
+    if option is None:
+        raise OSError(95, os.strerror(95))
+    return _socket_of(fd).getsockopt(_socket.IPPROTO_TCP, option, 1)[0]
+
+
+def waker_open() -> tuple[int, int]:
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    os.set_blocking(writer, False)
+    return reader, writer
+
+
+def waker_notify(writer: int) -> None:
+    try:
+        os.write(writer, b"\0")
+    except BlockingIOError:  # a full pipe: the wake-up is already on its way
+        pass
+
+
+def waker_drain(reader: int) -> None:
+    try:
+        while len(os.read(reader, 4096)) == 4096:
+            pass
+    except BlockingIOError:
+        pass

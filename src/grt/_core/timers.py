@@ -1,0 +1,124 @@
+"""Deadlines of one loop, earliest first: a heap in which every timer knows its place.
+
+Invariants: heap[0] is the earliest; heap[t.place] is t for every armed timer t, and t.place is -1 for every other;
+a cancelled timer leaves at once, so a deadline that was not needed costs nothing later. Timers of the same moment
+expire in the order in which they were armed.
+Threads: the loop's owner only.
+Rejected: a timer wheel (coarse ticks); heapq with dead entries (a server's deadlines are nearly all cancelled, and
+the dead ones pile up); a sorted list (O(n) insert).
+"""
+
+from typing import Any
+
+__all__ = ["Timer", "Timers"]
+
+
+class Timer:
+    """Something that happens at a moment: whoever wants more than being in the heap overrides `expire`."""
+
+    __slots__ = ("order", "place", "when")
+
+    def __init__(self) -> None:
+        self.when = 0.0  # monotonic seconds
+        self.order = 0  # rank among timers of the same moment
+        self.place = -1  # index in the heap, -1 while not armed
+
+    def expire(self) -> Any:
+        """Called once, in the loop's thread, when the moment has come; the timer is no longer armed."""
+        raise NotImplementedError
+
+    def before(self, other: "Timer") -> bool:
+        return self.when < other.when or (self.when == other.when and self.order < other.order)
+
+
+class Timers:
+    """The heap. Arming, re-arming and cancelling are O(log n)."""
+
+    __slots__ = ("armed", "heap")
+
+    def __init__(self) -> None:
+        self.heap: list[Timer] = []
+        self.armed = 0  # how many were ever armed: gives each its order
+
+    def __len__(self) -> int:
+        return len(self.heap)
+
+    def arm(self, timer: Timer, when: float) -> None:
+        """Sets timer to expire at when, whether or not it was armed before."""
+        if timer.place >= 0:
+            self.cancel(timer)
+        self.armed += 1
+        timer.when = when
+        timer.order = self.armed
+        timer.place = len(self.heap)
+        self.heap.append(timer)
+        self.rise(timer)
+
+    def cancel(self, timer: Timer) -> bool:
+        """Takes timer out; returns whether it was armed."""
+        place = timer.place
+        if place < 0:
+            return False
+        timer.place = -1
+        last: Timer = self.heap.pop()
+        if last is not timer:
+            self.heap[place] = last
+            last.place = place
+            self.rise(last)
+            self.sink(last)
+        return True
+
+    def next_when(self) -> float:
+        """The earliest moment, or infinity."""
+        if not self.heap:
+            return float("inf")
+        first: Timer = self.heap[0]
+        return first.when
+
+    def pop_due(self, now: float) -> Timer | None:
+        """Takes out and returns the earliest timer if its moment has come."""
+        if not self.heap:
+            return None
+        first: Timer = self.heap[0]
+        if first.when > now:
+            return None
+        self.cancel(first)
+        return first
+
+    def rise(self, timer: Timer) -> None:
+        """Moves timer up to where its parent is not later."""
+        heap = self.heap
+        place = timer.place
+        while place > 0:
+            above = (place - 1) >> 1
+            parent: Timer = heap[above]
+            if not timer.before(parent):
+                break
+            heap[place] = parent
+            parent.place = place
+            place = above
+        heap[place] = timer
+        timer.place = place
+
+    def sink(self, timer: Timer) -> None:
+        """Moves timer down to where its children are not earlier."""
+        heap = self.heap
+        place = timer.place
+        size = len(heap)
+        while True:
+            below = 2 * place + 1
+            if below >= size:
+                break
+            child: Timer = heap[below]
+            if below + 1 < size:
+                other: Timer = heap[below + 1]
+                if other.before(child):
+                    below += 1
+                    child = other
+            if not child.before(timer):
+                break
+            heap[place] = child
+            child.place = place
+            place = below
+        heap[place] = timer
+        timer.place = place

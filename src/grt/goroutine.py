@@ -1,0 +1,150 @@
+"""Programs of goroutines: `run`, `timeout`, and what happens to an exception that nobody takes.
+
+The scheduler below knows nothing of signals, of printing, or of how a program ends; that is here.
+Threads: `run` and `timeout` concern the calling thread's goroutines only.
+"""
+
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any, NamedTuple, TypeVar
+
+from grt._core import sched
+from grt._core.sched import Proc, current, deadline_of, here
+
+__all__ = ["Uncaught", "current_loop", "excepthook", "run", "timeout"]
+
+T = TypeVar("T")
+
+
+class Uncaught(NamedTuple):
+    """What `grt.excepthook` is told."""
+
+    error: BaseException
+    name: str  # the goroutine's
+    id: int
+    started_at: tuple[str, int] | None  # file and line of its `grt.go`
+
+
+def excepthook(uncaught: Uncaught) -> None:
+    """Prints an exception that left a goroutine and that nobody took by `result`. Assign grt.excepthook to replace it.
+
+    It is called when the exception can no longer be taken, and must not block.
+    """
+    where = ", started at {}:{},".format(*uncaught.started_at) if uncaught.started_at else ""
+    print(f"grt: goroutine {uncaught.id} ({uncaught.name}){where} was ended by an exception:", file=sys.stderr)
+    error = uncaught.error
+    traceback.print_exception(type(error), error, error.__traceback__)
+
+
+def report(error: BaseException, name: str, id: int, started_at: tuple[str, int] | None) -> None:
+    """What the scheduler calls; looks grt.excepthook up, so that assigning it takes effect."""
+    hook: Callable[[Uncaught], object] = getattr(sys.modules.get("grt"), "excepthook", excepthook)
+    uncaught = Uncaught(error, name, id, started_at)
+    try:
+        hook(uncaught)
+    except Exception as failed:
+        print("grt: grt.excepthook raised", file=sys.stderr)
+        traceback.print_exception(type(failed), failed, failed.__traceback__)
+        excepthook(uncaught)
+
+
+sched.set_reporter(report)
+
+
+def run(main: Callable[..., T], *args: Any) -> T:
+    """Calls main(*args) and returns its value; goroutines started meanwhile and still alive are then cancelled.
+
+    While it runs, Ctrl-C raises KeyboardInterrupt in main, whichever goroutine is running. A second Ctrl-C, while
+    the cancelled goroutines clean up, abandons them.
+    """
+    proc = here()
+    if proc.current is not proc.main:
+        raise RuntimeError("grt.run is for the program's start: in a goroutine call the function, or start it with grt.go")
+    before = set(proc.living())
+    handler = interrupt_main(proc)
+    try:
+        try:
+            return main(*args)
+        finally:
+            cancel_all(proc, before)
+    finally:
+        if handler is not None:
+            signal.signal(signal.SIGINT, handler)
+
+
+def cancel_all(proc: Proc, spared: set[Any]) -> None:
+    """Cancels the goroutines that are not spared, and waits for their end and that of those they start meanwhile."""
+    while others := [g for g in proc.living() if g not in spared]:
+        for g in others:
+            g.cancel()
+        for g in others:
+            g.join()
+
+
+def interrupt_main(proc: Proc) -> Any:
+    """Makes Ctrl-C the main goroutine's; returns the handler it replaced, None if it was not Python's default."""
+    if threading.current_thread() is not threading.main_thread():
+        return None
+    previous = signal.getsignal(signal.SIGINT)
+    if previous is not signal.default_int_handler:
+        return None
+
+    def on_sigint(signum: int, frame: FrameType | None) -> None:
+        main = proc.main
+        if main.interrupted:  # it has not got to the last one yet: somebody keeps the thread, and is stopped here
+            raise KeyboardInterrupt
+        if proc.current is main and proc.interruptible and not in_core(frame):
+            raise KeyboardInterrupt
+        main.throw(KeyboardInterrupt())
+
+    signal.signal(signal.SIGINT, on_sigint)
+    return previous
+
+
+def in_core(frame: FrameType | None) -> bool:
+    """Whether the pure core is running, whose locks and lists must not be left half-way."""
+    return frame is not None and frame.f_globals.get("__name__", "").startswith("grt._core.")
+
+
+def current_loop() -> Any:
+    """The calling thread's EventLoop, which its scheduler turns while goroutines wait: for callbacks beside them."""
+    return here().loop
+
+
+class timeout:
+    """Ends every blocking call inside with TimeoutError once so many seconds have passed since its beginning.
+
+    >>> import grt
+    >>> with grt.timeout(5):
+    ...     grt.sleep(0.001)
+
+    Scopes nest: the earliest deadline counts, and `expired` tells afterwards whose it was.
+    """
+
+    __slots__ = ("_outer", "expired", "seconds")
+
+    def __init__(self, seconds: float | None) -> None:
+        if seconds is not None and not isinstance(seconds, (int, float)):
+            raise TypeError(f"grt.timeout takes a number of seconds or None, not {seconds!r}")
+        self.seconds = seconds
+        self.expired = False  # whether this deadline, and not an inner or outer one, ended a call
+
+    def __enter__(self) -> "timeout":
+        g = current()
+        self._outer = (g.deadline, g.scope)
+        deadline = deadline_of(self.seconds)
+        if deadline < g.deadline:
+            g.set_deadline(deadline, self)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        current().set_deadline(*self._outer)
+
+    def expiry(self) -> TimeoutError:
+        """The exception for a call that this deadline ends."""
+        self.expired = True
+        return TimeoutError(f"timed out: the {self.seconds} s of grt.timeout are over")
