@@ -55,8 +55,9 @@ def extensions():
         compiler_directives={
             "language_level": 3,
             "annotation_typing": False,
-            "binding": True,
-            "embedsignature": False,
+            "binding": False,
+            "embedsignature": True,
+            "embedsignature.format": "clinic",
             "boundscheck": False,
             "wraparound": False,
             "initializedcheck": False,

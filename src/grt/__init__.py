@@ -16,7 +16,8 @@
 """
 
 from grt._core.errors import Cancelled, Closed
-from grt._core.sched import Goroutine, current, go, gosched, sleep
+from grt._core.go import current, go, gosched, sleep
+from grt._core.goroutine import Goroutine
 from grt._core.version import __compiled__, __version__
 from grt.goroutine import Uncaught, current_loop, excepthook, run, timeout
 from grt.net import Conn, Listener, dial, listen

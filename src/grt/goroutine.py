@@ -12,8 +12,11 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple, TypeVar
 
-from grt._core import sched
-from grt._core.sched import Proc, current, deadline_of, here
+from grt._core.failure import set_reporter
+from grt._core.go import current
+from grt._core.goroutine import here
+from grt._core.sched import Proc
+from grt._core.timers import deadline_of
 
 __all__ = ["Uncaught", "current_loop", "excepthook", "run", "timeout"]
 
@@ -52,7 +55,7 @@ def report(error: BaseException, name: str, id: int, started_at: tuple[str, int]
         excepthook(uncaught)
 
 
-sched.set_reporter(report)
+set_reporter(report)
 
 
 def run(main: Callable[..., T], *args: Any) -> T:
@@ -61,7 +64,7 @@ def run(main: Callable[..., T], *args: Any) -> T:
     While it runs, Ctrl-C raises KeyboardInterrupt in main, whichever goroutine is running. A second Ctrl-C, while
     the cancelled goroutines clean up, abandons them.
     """
-    proc = here()
+    proc: Any = here()
     if proc.current is not proc.main:
         raise RuntimeError("grt.run is for the program's start: in a goroutine call the function, or start it with grt.go")
     before = set(proc.living())

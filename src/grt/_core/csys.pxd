@@ -4,6 +4,7 @@ cdef extern from "sys.h" nogil:
     enum:
         WOULD_BLOCK "GRT_WOULD_BLOCK"
 
+    const double NEVER "Py_HUGE_VAL"
     double now "grt_now"()
     void waker_notify "grt_waker_notify"(int writer)
     void waker_drain "grt_waker_drain"(int reader)

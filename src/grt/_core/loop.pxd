@@ -1,7 +1,7 @@
 cimport cython
 
 from grt._core.cpoll cimport READ
-from grt._core.csys cimport close, now, waker_drain, waker_notify, waker_open
+from grt._core.csys cimport NEVER, close, now, waker_drain, waker_notify, waker_open
 from grt._core.poller cimport Poller
 from grt._core.timers cimport Timer, Timers
 

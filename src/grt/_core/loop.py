@@ -9,7 +9,6 @@ Rejected: callbacks in the poller (it could then not be used alone); one queue f
 
 from collections import deque
 from collections.abc import Callable
-from math import inf
 from typing import Any
 
 from grt._core.poller import Poller
@@ -21,7 +20,7 @@ except ImportError:
     from grt._core import pysys as cython
 if not cython.compiled:
     from grt._core.pypoll import READ
-    from grt._core.pysys import close, now, waker_drain, waker_notify, waker_open
+    from grt._core.pysys import NEVER, close, now, waker_drain, waker_notify, waker_open
 
 __all__ = ["EventLoop", "Handler", "ScheduledCall"]
 
@@ -195,7 +194,7 @@ class EventLoop:
         if timeout == 0.0 or self.soon:
             return 0.0
         first = self.timers.next_when()
-        if first == inf:
+        if first == NEVER:
             return timeout
         left = first - now()
         if left < 0.0:

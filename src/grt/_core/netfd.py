@@ -15,12 +15,11 @@ Rejected: one-shot registration (a system call for each wait); a registration pe
 import os
 import warnings
 from collections import deque
-from math import inf
 from typing import Any
 
 from grt._core.errors import Closed
 from grt._core.loop import EventLoop, Handler
-from grt._core.sched import Goroutine, Proc, enter, fire
+from grt._core.goroutine import Goroutine, Scheduler, enter, fire
 
 try:
     import cython
@@ -30,6 +29,7 @@ if not cython.compiled:
     from grt._core.pymutex import mutex_lock, mutex_new, mutex_unlock
     from grt._core.pypoll import EDGE, ERROR, HANGUP, READ, WRITE
     from grt._core.pysys import (
+        NEVER,
         WOULD_BLOCK,
         accept,
         close,
@@ -150,7 +150,7 @@ class NetFD:
     def queue_up(self, side: Side, g: Goroutine) -> None:
         """Parks g in side's queue until whoever leaves hands it the side."""
         try:
-            g.park(inf)
+            g.park(NEVER)
         except BaseException:
             mutex_lock(self.news.mutex)
             mine = side.user is g
@@ -224,20 +224,15 @@ class NetFD:
                             side.ready = True
                         g.proc.spend(g)
                         return data
-                self.wait(side, g, inf)
+                self.wait(side, g, NEVER)
         except OSError as error:
             raise self.named(error)
         finally:
             self.leave(side)
 
-    def __iter__(self) -> Any:
-        return self
-
-    def __next__(self) -> Any:
-        data = NetFD.read(self, CHUNK)
-        if not data:
-            raise StopIteration
-        return data
+    def __iter__(self) -> "Chunks":
+        """What arrives, until the end of the stream."""
+        return Chunks(self)
 
     def read_rest(self, size: int) -> bytes:
         data = self.rest
@@ -264,7 +259,7 @@ class NetFD:
                             side.ready = True
                         g.proc.spend(g)
                         return count
-                self.wait(side, g, inf)
+                self.wait(side, g, NEVER)
         except OSError as error:
             raise self.named(error)
         finally:
@@ -292,7 +287,7 @@ class NetFD:
                         if sent == size or self.news.hangup:
                             side.ready = True
                             continue
-                self.wait(side, g, inf)
+                self.wait(side, g, NEVER)
             g.proc.spend(g)
         except BaseException as error:
             error.sent = sent
@@ -326,7 +321,7 @@ class NetFD:
                         side.ready = True
                         g.proc.spend(g)
                         return found
-                self.wait(side, g, inf)
+                self.wait(side, g, NEVER)
         except OSError as error:
             raise self.named(error)
         finally:
@@ -339,7 +334,7 @@ class NetFD:
         try:
             if connect(self.fd, address) == WOULD_BLOCK:
                 side.ready = False
-                self.wait(side, g, inf)
+                self.wait(side, g, NEVER)
                 error = socket_error(self.fd)
                 if error:
                     raise OSError(error, os.strerror(error))
@@ -425,6 +420,24 @@ class NetFD:
         if isinstance(error, OSError) and error.filename is None and error.errno is not None:
             error.filename = self.describe()
         return error
+
+
+class Chunks:
+    """Iterates over what arrives on a NetFD. Not the NetFD itself: a subclass would look `__next__` up at each step."""
+
+    __slots__ = ("source",)
+
+    def __init__(self, source: NetFD) -> None:
+        self.source = source
+
+    def __iter__(self) -> "Chunks":
+        return self
+
+    def __next__(self) -> bytes:
+        data = self.source.read(CHUNK)
+        if not data:
+            raise StopIteration
+        return data
 
 
 def warn_unclosed(what: NetFD) -> None:

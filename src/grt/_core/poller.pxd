@@ -70,7 +70,7 @@ cdef class Poller:
     @cython.locals(number=int)
     cdef Registration registration_of(self, object fd)
     @cython.locals(missing=Py_ssize_t)
-    cdef int reserve(self, int number) except -1
+    cdef int reserve(self, Py_ssize_t number) except -1
 
 
 cdef int number_of(object fd) except -1

@@ -262,7 +262,7 @@ class Poll(Backend):
         self.poll = _select.poll()  # the array to hand over: `ask` keeps it in step with `watches`
 
     def ask(self, fd: int, watch: Watch) -> None:
-        """quiet's HANGUP: half a close was reported. Its ERROR: so was what poll cannot leave out, so fd is left out."""
+        """quiet's HANGUP: half a close was reported. Its ERROR: so was what poll cannot mask, so fd is left out."""
         with suppress(KeyError):
             self.poll.unregister(fd)
         if watch.quiet & ERROR:
@@ -292,7 +292,7 @@ class Poll(Backend):
         self.ask(fd, watch)
 
     def wait(self, timeout: float) -> None:
-        limit = None if timeout < 0 else min(math.ceil(timeout * 1000), _LONGEST_MILLISECONDS)
+        limit = None if timeout < 0 else math.ceil(min(timeout * 1000, _LONGEST_MILLISECONDS))
         for fd, told in self.poll.poll(limit):
             watch = self.watches[fd]
             if told & _select.POLLNVAL:  # closed while watched: falls silent, as with epoll

@@ -8,6 +8,7 @@ Threads: anyone; a dict's single operations are atomic.
 Rejected: os.read and os.write, which cannot ask for no SIGPIPE.
 """
 
+import math
 import os
 import socket as _socket
 import time
@@ -15,6 +16,7 @@ from typing import Any
 
 compiled = False  # what `cython.compiled` says where Cython is not installed
 WOULD_BLOCK = -1
+NEVER = math.inf  # the moment that does not come
 
 Address = tuple[str, int]
 

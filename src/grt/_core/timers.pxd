@@ -1,5 +1,7 @@
 cimport cython
 
+from grt._core.csys cimport NEVER, now
+
 
 cdef class Timer:
     cdef readonly double when
@@ -27,3 +29,7 @@ cdef class Timers:
     cdef void rise(self, Timer timer)
     @cython.locals(heap=list, place=Py_ssize_t, size=Py_ssize_t, below=Py_ssize_t, child=Timer, other=Timer)
     cdef void sink(self, Timer timer)
+
+
+@cython.locals(moment=double)
+cpdef double deadline_of(object timeout) except? -1

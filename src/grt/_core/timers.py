@@ -10,7 +10,14 @@ the dead ones pile up); a sorted list (O(n) insert).
 
 from typing import Any
 
-__all__ = ["Timer", "Timers"]
+try:
+    import cython
+except ImportError:
+    from grt._core import pysys as cython
+if not cython.compiled:
+    from grt._core.pysys import NEVER, now
+
+__all__ = ["Timer", "Timers", "deadline_of"]
 
 
 class Timer:
@@ -69,9 +76,9 @@ class Timers:
         return True
 
     def next_when(self) -> float:
-        """The earliest moment, or infinity."""
+        """The earliest moment, NEVER without any."""
         if not self.heap:
-            return float("inf")
+            return NEVER
         first: Timer = self.heap[0]
         return first.when
 
@@ -122,3 +129,13 @@ class Timers:
             place = below
         heap[place] = timer
         timer.place = place
+
+
+def deadline_of(timeout: float | None) -> float:
+    """The moment at which a timeout in seconds from now is over; NEVER for None."""
+    if timeout is None:
+        return NEVER
+    moment = now() + timeout
+    if moment != moment:
+        raise ValueError(f"a timeout is a number of seconds or None, not {timeout!r}")
+    return moment

@@ -11,7 +11,7 @@ import threading
 from math import inf
 from typing import Any
 
-from grt._core.sched import Goroutine, enter, fire
+from grt._core.goroutine import Goroutine, enter, fire
 
 __all__ = ["resolve"]
 

@@ -7,7 +7,7 @@
      needs_rearm  1 if `rearm` does something (see EDGE below)
      open         makes the kernel's object and this back-end's own state (poller->state, poller->fd or -1)
      close        gives both back; frees all of state
-     add          watches fd for mask; EEXIST if it is watched already, ERANGE if fd is too high for this back-end
+     add          watches fd for mask; EEXIST if it is watched already, ERANGE if fd is too high to be watched
      modify       replaces mask and generation and forgets what was reported; ENOENT if fd is not watched
      remove       watches fd no longer; ENOENT if it was not. Its state is forgotten even if the kernel objects
      rearm        NULL, or: switches the edge directions in mask on again; ENOENT if fd is not watched
@@ -15,8 +15,8 @@
                   descriptor, at most poller->capacity; returns how many
 
    and add it to grt_poll_backends below, at its place from best to worst. All return 0 (wait: a count), or -1 with
-   errno set (ENOMEM for want of memory); none knows Python. `wait` runs without the GIL unless timeout is 0, so it must not allocate what it
-   cannot do without, and may lose no event when it fails. It is told EINTR by the kernel and hands that on.
+   errno set (ENOMEM for want of memory); none knows Python. `wait` runs without the GIL unless timeout is 0, so it
+   must not allocate what it cannot do without, and may lose no event when it fails. EINTR it just hands on.
 
    Flags. READ and WRITE are the kernel's word: a hangup or an error sets them too only where the kernel does, so a
    caller takes HANGUP and ERROR as news for both directions. HANGUP: the peer closed its sending side, or both.
@@ -206,7 +206,8 @@ static inline grt_poller *grt_poller_handle(PyObject *owner) { return PyCapsule_
 
 static inline int grt_poller_close(grt_poller *poller) {
     if (poller->waiting) {
-        PyErr_SetString(PyExc_RuntimeError, "a poller cannot be closed while another thread waits in it: wake that first");
+        PyErr_SetString(PyExc_RuntimeError,
+                        "a poller cannot be closed while another thread waits in it: wake that first");
         return -1;
     }
     grt_poll_release(poller);
@@ -227,7 +228,8 @@ static inline int grt_poller_add(grt_poller *poller, int fd, int mask, uint32_t 
     if (poller->ops == NULL) return grt_poll_raise_closed();
     if (poller->ops->add(poller, fd, mask, generation) == 0) return 0;
     if (errno != ERANGE) return grt_poll_raise();
-    PyErr_Format(PyExc_ValueError, "descriptor %d is too high for the %s back-end: choose another", fd, poller->ops->name);
+    PyErr_Format(PyExc_ValueError, "descriptor %d is too high for the %s back-end: choose another", fd,
+                 poller->ops->name);
     return -1;
 }
 

@@ -61,6 +61,9 @@ static PyObject *grt_call_in(PyObject *context, PyObject *fn, PyObject *args, Py
 }
 
 /* The calling thread's Proc, borrowed: a threading.local beside it owns it and clears this when the thread ends. */
+#ifdef __GLIBC__ /* looked up at every blocking call: without a function call, where the loader allows it */
+__attribute__((tls_model("initial-exec")))
+#endif
 static _Thread_local PyObject *grt_thread_proc = NULL;
 
 static inline PyObject *grt_proc_get(void) {

@@ -1,0 +1,5 @@
+"""The benchmarks: grt beside its peers, on the same machine, in the same minutes.
+
+`python3 -m bench` from the project's root builds what it needs, runs everything and writes docs/benchmarks.md. The
+programs that are compared are in peers/, the table of them in contenders.py, what is promised in targets.py.
+"""

@@ -1,0 +1,189 @@
+"""docs/benchmarks.md and benchmarks.json, written from the results and nothing else."""
+
+import json
+from datetime import date
+
+from bench.contenders import BASELINE
+from bench.measure import CONNECTIONS, IDLE_CONNECTIONS, SIZES, echo_figure
+from bench.targets import KB, TARGETS
+
+GOROUTINES = (  # figure, head of its column, scale
+    ("spawn", "start, run, end: ns", 1),
+    ("fresh", "start one that waits: ns", 1),
+    ("wave", "… wake it, end: ns", 1),
+    ("yield", "yield: ns", 1),
+    ("channel", "buffered channel: ns", 1),
+    ("rendezvous", "unbuffered channel: ns", 1),
+    ("staying", "start one that stays: ns", 1),
+    ("blocked", "memory of that one: KB", KB),
+)
+GOROUTINES_TEXT = f"""A goroutine is a greenlet in gevent and a task in the others; {BASELINE} × in brackets.
+
+- *start, run, end*: batches of 1000 that do nothing and that nobody joins (in trio the nursery does).
+- *start one that waits*: batches of 1000, each started when the one before has ended, so that stacks are new
+  but their memory is not; then *wake it, end*, the start included.
+- *yield*: two that yield to each other.
+- *channel*: one sends, another receives; the buffer has 128 slots.
+- *one that stays*: 50 000 are started and stay blocked, so nothing can be reused, and the kernel's price for a new
+  page of memory is part of it."""
+CLOSER_TEXT = f"""With one message on its way for each connection, the time there and back grows with their
+number. *CPU* is the server's processor time for each request, kernel included, with {BASELINE} × beside it: it stands
+even where the load generator is the limit. *generator* is how busy that one was."""
+NONE = "–"
+
+
+def write(options, results, described):
+    command = repeat_command(options)
+    parts = [
+        heading(options, command),
+        section("What must be reached", targets_table(results)),
+        "![The main figures as bars](benchmarks.svg)",
+        *echo_sections(results),
+        goroutines_section(results),
+        idle_section(results),
+        closer_section(results),
+        section("The machine", "\n".join(f"- {name}: {value}" for name, value in described.items())),
+    ]
+    if results.notices:
+        parts.append(section("Left out", "\n".join(f"- {line}" for line in results.notices)))
+    (options.out / "benchmarks.md").write_text("\n\n".join(part for part in parts if part) + "\n")
+    data = {"command": command, "machine": described, "notices": results.notices, "values": results.values}
+    (options.out / "benchmarks.json").write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+
+def repeat_command(options):
+    if options.quick:
+        return "python3 -m bench --quick"
+    return f"python3 -m bench --rounds {options.rounds} --seconds {options.seconds:g}"
+
+
+def heading(options, command):
+    rounds = "once" if options.rounds == 1 else f"{options.rounds} times over"
+    return f"""# Benchmarks
+
+Written on {date.today()} by
+
+    {command}
+
+from the project's root; every number of every round is in [benchmarks.json](benchmarks.json).
+
+All contenders take their turns, {rounds}, and each figure is the median of the rounds. *{BASELINE} ×* says how many
+times better {BASELINE} is: above 1 it is ahead, whether more or less of the figure is good. It is taken within each
+round, between runs that are seconds apart, and then the median. Servers run on one core, the load generator on another,
+over the loopback interface, with `TCP_NODELAY` everywhere. Each connection has one message on its way, and every byte
+that comes back is compared with the one sent."""
+
+
+def section(title, body):
+    return f"## {title}\n\n{body}" if body else ""
+
+
+def table(head, rows):
+    rows = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in row) + " |" for row in rows)
+
+
+def targets_table(results):
+    rows = []
+    for target in TARGETS:
+        value = target.reached(results)
+        bound = f"≥ {target.bound:g} × {target.peer}" if target.peer else f"≤ {target.bound:g} {target.unit}"
+        measured = "not measured" if value is None else f"{number(value)} {'×' if target.peer else target.unit}"
+        verdict = NONE if value is None else "pass" if target.passes(value) else "**FAIL**"
+        rows.append((target.promise, bound, measured, verdict))
+    return table(("promise", "must be", "is", ""), rows)
+
+
+def number(value, scale=1):
+    """Three digits that count, thousands apart."""
+    if value is None:
+        return NONE
+    value /= scale
+    if abs(value) >= 100:
+        return f"{value:,.0f}".replace(",", " ")
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def against(results, figure, peer):
+    return NONE if peer == BASELINE else number(results.advantage(figure, peer))
+
+
+def measured_counts(results, size):
+    return [count for count in CONNECTIONS if results.contenders(echo_figure(size, count, "rate"))]
+
+
+def echo_sections(results):
+    for size in SIZES:
+        if counts := measured_counts(results, size):
+            yield section(f"Echo, messages of {size_name(size)}", rates_table(results, size, counts))
+
+
+def closer_section(results):
+    tables = [
+        f"### {size_name(size)} × {count}\n\n{closer_table(results, size, count)}"
+        for size in SIZES
+        for count in measured_counts(results, size)
+    ]
+    return section("Echo, closer", "\n\n".join([CLOSER_TEXT, *tables])) if tables else ""
+
+
+def size_name(size):
+    return f"{size // 1024} KiB" if size >= 1024 else f"{size} B"
+
+
+def rates_table(results, size, counts):
+    head = ["requests/s"]
+    for count in counts:
+        head += [f"{count} conn.", f"{BASELINE} ×"]
+    names = {name: None for count in counts for name in results.contenders(echo_figure(size, count, "rate"))}
+    rows = []
+    for name in names:
+        row = [name]
+        for count in counts:
+            figure = echo_figure(size, count, "rate")
+            row += [number(results.median(figure, name)), against(results, figure, name)]
+        rows.append(row)
+    return table(head, rows)
+
+
+def closer_table(results, size, count):
+    figure = {name: echo_figure(size, count, name) for name in ("rate", "mb", "p50", "p99", "cpu", "generator")}
+    rows = [
+        (
+            name,
+            number(results.median(figure["mb"], name)),
+            number(results.median(figure["p50"], name)),
+            number(results.median(figure["p99"], name)),
+            number(results.median(figure["cpu"], name)),
+            against(results, figure["cpu"], name),
+            f"{results.median(figure['generator'], name):.0%}",
+        )
+        for name in results.contenders(figure["rate"])
+    ]
+    return table(("", "MB/s", "p50 µs", "p99 µs", "CPU µs", f"{BASELINE} ×", "generator"), rows)
+
+
+def goroutines_section(results):
+    columns = [column for column in GOROUTINES if results.contenders(column[0])]
+    if not columns:
+        return ""
+    names = {name: None for figure, _, _ in columns for name in results.contenders(figure)}
+    rows = [(name, *(with_ratio(results, figure, name, scale) for figure, _, scale in columns)) for name in names]
+    head = ("", *(title for _, title, _ in columns))
+    return section("Goroutines", f"{GOROUTINES_TEXT}\n\n{table(head, rows)}")
+
+
+def idle_section(results):
+    rows = [(name, with_ratio(results, "idle", name, KB)) for name in results.contenders("idle")]
+    if not rows:
+        return ""
+    text = (
+        f"{number(IDLE_CONNECTIONS)} connections, each silent after one echo: what the server's memory grew by for\n"
+        f"each, without the kernel's part; {BASELINE} × in brackets."
+    )
+    return section("Idle connections", f"{text}\n\n{table(('', 'KB'), rows)}")
+
+
+def with_ratio(results, figure, name, scale):
+    value, ratio = number(results.median(figure, name), scale), against(results, figure, name)
+    return value if ratio == NONE else f"{value} ({ratio})"

@@ -1,0 +1,84 @@
+"""A run: everything in interleaved rounds (A B C, A B C, …), then the report.
+
+A contender that fails is told of and the run goes on. Every step is bounded in time by measure.py.
+"""
+
+from functools import partial
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from bench import contenders, machine, measure, plot, process, programs, report
+from bench.results import Results
+
+MICRO_JOBS = ("spawn", "yield", "wave", "block", "channel", "rendezvous")
+NO_SUCH_JOB = {("uvloop", "rendezvous"), ("asyncio", "rendezvous"), ("curio", "rendezvous")}
+
+
+def run(options):
+    console = Console(stderr=True)
+    process.raise_file_limit()
+    results = Results(options.rounds)
+    available = programs.build(partial(tell, results, console))
+    if "load" not in available:
+        raise SystemExit("The load generator could not be compiled: a C compiler is needed.")
+    take(steps(options, available), results, console)
+    described = machine.describe()
+    options.out.mkdir(parents=True, exist_ok=True)
+    report.write(options, results, described)
+    plot.draw(options.out, results)
+    console.print(f"written: {options.out.name}/benchmarks.md, .json and .svg")
+
+
+def tell(results, console, line):
+    if line not in results.notices:
+        results.notices.append(line)
+        console.print(line, markup=False, highlight=False)
+
+
+def steps(options, available):
+    """Every measurement of the run, in order: round, contender, a line to show, and what to call."""
+    echo = contenders.chosen("echo", available, options.only)
+    micro = contenders.chosen("micro", available, options.only)
+    jobs = []
+    if "echo" in options.jobs:
+        jobs += [(echo, *case) for case in echo_cases(options)]
+    if "micro" in options.jobs:
+        jobs += [(micro, job, partial(measure.micro, job=job)) for job in MICRO_JOBS]
+    if "idle" in options.jobs:
+        jobs.append((echo, "idle connections", measure.idle))
+    return [
+        (number, contender, title, call)
+        for group, title, call in jobs
+        for number in range(options.rounds)
+        for contender in group
+        if (contender.name, title) not in NO_SUCH_JOB
+    ]
+
+
+def echo_cases(options):
+    for size in measure.SIZES:
+        for connections in (100,) if options.quick else measure.CONNECTIONS:
+            call = partial(measure.echo, size=size, connections=connections, seconds=options.seconds)
+            yield f"echo {size} B × {connections}", call
+
+
+def take(planned, results, console):
+    columns = (
+        TextColumn("{task.description:44}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    # No refresh of its own: that would be a thread beside fork, and work on the load generator's core.
+    with Progress(*columns, console=console, auto_refresh=False) as progress:
+        bar = progress.add_task("", total=len(planned))
+        for number, contender, title, call in planned:
+            progress.update(bar, description=f"round {number + 1}: {title}, {contender.name}", refresh=True)
+            try:
+                for figure, value in call(contender).items():
+                    results.add(figure, contender.name, number, value)
+            except process.Failed as failed:
+                tell(results, console, f"failed: {contender.name}, {title}: {failed}")
+            progress.update(bar, advance=1, refresh=True)

@@ -1,0 +1,14 @@
+cimport cython
+
+from grt._core.cswitch cimport caller_code, caller_offset, context_copy, name_of
+from grt._core.goroutine cimport Goroutine, Scheduler, enter, here, new_goroutine
+from grt._core.timers cimport deadline_of
+
+
+@cython.locals(g=Goroutine)
+cpdef object gosched()
+
+@cython.locals(g=Goroutine, deadline=double)
+cpdef object sleep(double seconds)
+
+cpdef Goroutine current()

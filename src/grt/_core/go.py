@@ -1,0 +1,64 @@
+"""Starting goroutines, and what a running one does by itself: give way, sleep, ask who it is.
+
+Threads: any; a goroutine belongs to the thread that starts it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from grt._core.goroutine import Goroutine, enter, here, new_goroutine
+from grt._core.timers import deadline_of
+
+try:
+    import cython
+except ImportError:
+    from grt._core import pysys as cython
+if not cython.compiled:
+    from grt._core.pyswitch import caller_code, caller_offset, context_copy, name_of
+
+__all__ = ["current", "go", "gosched", "sleep"]
+
+
+def go(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Goroutine:
+    """Starts fn(*args, **kwargs) as a goroutine and returns it at once; it runs when the caller next blocks.
+
+    It gets a copy of the caller's contextvars context. An exception that leaves it is reported through
+    grt.excepthook, unless `result` takes it.
+
+    >>> go("spam".upper).result()
+    'SPAM'
+    """
+    if not callable(fn):
+        raise TypeError(f"grt.go needs a function and its arguments, grt.go(fn, x), but got {fn!r}")
+    proc = here()
+    g = new_goroutine(proc, fn, args, kwargs or None)
+    g.context = context_copy()
+    g.name = name_of(fn)
+    g.code = caller_code()
+    g.offset = caller_offset()
+    proc.start(g)
+    return g
+
+
+def gosched() -> None:
+    """Lets every other runnable goroutine run first."""
+    g = enter()
+    g.proc.give_way(g)
+
+
+def sleep(seconds: float) -> None:
+    """Blocks this goroutine, and no other, for at least so many seconds; zero or less just gives way."""
+    g = enter()
+    if seconds > 0:
+        deadline = deadline_of(seconds)
+        g.arm()
+        g.park(deadline)
+    elif seconds <= 0:
+        g.proc.give_way(g)
+    else:
+        raise ValueError(f"cannot sleep for {seconds} seconds")
+
+
+def current() -> Goroutine:
+    """The goroutine that is running: the caller's own. A thread's own stack is one too."""
+    return here().current

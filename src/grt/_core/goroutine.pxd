@@ -1,0 +1,97 @@
+cimport cython
+
+from grt._core.cmutex cimport mutex, mutex_lock, mutex_new, mutex_unlock
+from grt._core.csys cimport NEVER, now
+from grt._core.cswitch cimport proc_get, proc_set
+from grt._core.loop cimport EventLoop
+from grt._core.timers cimport Timer, deadline_of
+
+
+cdef enum:
+    NEW = 0
+    RUNNABLE = 1
+    RUNNING = 2
+    PARKED = 3
+    DONE = 4
+
+    TURNING = 1
+    COLLECTING = 2
+    ENDED = 4
+
+
+cdef class Scheduler:
+    cdef object __weakref__
+    cdef mutex mutex
+    cdef mutex ends
+    cdef readonly EventLoop loop
+    cdef int busy
+    cdef readonly Goroutine current
+
+    cdef Py_ssize_t next_id(self) except -1
+    cdef object start(self, Goroutine g)
+    cpdef object push(self, Goroutine g)
+    cdef object schedule(self, Goroutine g)
+    cdef object spend(self, Goroutine g)
+    cdef object give_way(self, Goroutine g)
+    cdef str obstacle(self)
+
+
+cdef class Alarm(Timer):
+    cdef Goroutine goroutine
+
+
+@cython.final
+@cython.freelist(1024)
+cdef class Goroutine:
+    cdef object __weakref__
+    cdef readonly Scheduler proc
+    cdef object fn
+    cdef object args
+    cdef object kwargs
+    cdef object context
+    cdef readonly Py_ssize_t id
+    cdef public object name
+    cdef object code
+    cdef int offset
+    cdef object greenlet
+    cdef int state
+    cdef Goroutine next
+    cdef Goroutine older
+    cdef Goroutine newer
+    cdef bint alert
+    cdef bint late
+    cdef object pending
+    cdef readonly double deadline
+    cdef readonly object scope
+    cdef Alarm alarm
+    cdef dict joiners
+    cdef object value
+    cdef object failure
+
+    cdef void prepare(self, Scheduler proc, object fn, object args, object kwargs)
+    cpdef bint throw(self, object error) except -1
+    @cython.locals(proc=Scheduler)
+    cdef bint wait_end(self, Goroutine me, double deadline) except -1
+    cdef object check(self)
+    cpdef object set_deadline(self, double deadline, object scope)
+    cpdef object arm(self)
+    @cython.locals(proc=Scheduler, scoped=bint)
+    cpdef bint park(self, double deadline) except -1
+
+
+@cython.locals(g=Goroutine)
+cpdef Goroutine new_goroutine(Scheduler proc, object fn, object args, object kwargs)
+
+@cython.locals(proc=Scheduler, won=bint)
+cpdef bint fire(Goroutine g) except -1
+
+
+cpdef object set_proc(Scheduler proc)
+
+cpdef Scheduler peek()
+
+@cython.locals(proc=Scheduler)
+cpdef Scheduler here()
+
+@cython.locals(proc=Scheduler, g=Goroutine)
+cpdef Goroutine enter()

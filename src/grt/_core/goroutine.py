@@ -1,0 +1,328 @@
+"""Goroutines, and the one mechanism by which anything in grt blocks.
+
+To block, a goroutine *arms* itself (`arm`), hangs itself where the news will come from (a descriptor's side, another
+goroutine's end), and *parks* (`park`). Whoever has the news *fires* it (`fire`).
+
+Invariants: a park has one winner, because `fire` wins only by moving the state from PARKED under the scheduler's
+mutex. `fire` is called with the lock held of the place where the goroutine hangs, and a goroutine leaves that place
+under the same lock before it parks again: no stale news reaches a later park. What is pending (a cancellation, an
+interrupt) is looked at after arming and after waking, so that none is slept through.
+Threads: a goroutine belongs to its scheduler's thread; any thread may `fire`, `throw` and `cancel`.
+Locks: a place's lock, then the scheduler's mutex; nobody switches with a lock held.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from grt._core.errors import Cancelled
+from grt._core.failure import line_of
+from grt._core.loop import EventLoop
+from grt._core.timers import Timer, deadline_of
+
+try:
+    import cython
+except ImportError:
+    from grt._core import pysys as cython
+if not cython.compiled:
+    from grt._core.pymutex import mutex_lock, mutex_new, mutex_unlock
+    from grt._core.pyswitch import proc_get, proc_set
+    from grt._core.pysys import NEVER, now
+
+    NEW, RUNNABLE, RUNNING, PARKED, DONE = range(5)  # a goroutine's states
+    TURNING, COLLECTING, ENDED = 1, 2, 4  # why a thread's stack must not block: bits of Scheduler.busy
+
+__all__ = [
+    "Goroutine", "Scheduler", "enter", "fire", "here", "new_goroutine", "peek", "set_proc",
+    "set_proc_factory",
+]
+
+STATE_NAMES = ("new", "runnable", "running", "parked", "done")
+
+
+class Scheduler:
+    """What a goroutine knows of its thread's scheduler."""
+
+    __slots__ = ("busy", "current", "ends", "loop", "mutex")
+
+    def __init__(self) -> None:
+        self.mutex = mutex_new()  # guards the states of its goroutines; nothing is called with it held
+        self.ends = mutex_new()  # guards who joins its goroutines; mutex may be taken inside
+        self.loop = EventLoop()
+        self.busy = 0  # TURNING, COLLECTING, ENDED: this stack must not block now
+        self.current: Goroutine | None = None  # the one that is running
+
+    def next_id(self) -> int:
+        """A number that no other goroutine of the process has or had."""
+        raise NotImplementedError
+
+    def start(self, g: "Goroutine") -> None:
+        """Takes g among the living, to be run."""
+        raise NotImplementedError
+
+    def push(self, g: "Goroutine") -> None:
+        """Puts g at the end of the run queue."""
+        raise NotImplementedError
+
+    def schedule(self, g: "Goroutine") -> None:
+        """Runs others on this stack until g, which is current, is picked."""
+        raise NotImplementedError
+
+    def spend(self, g: "Goroutine") -> None:
+        """Counts a call of g that did not have to wait; when it has had many in a row, others get their turn."""
+        raise NotImplementedError
+
+    def give_way(self, g: "Goroutine") -> None:
+        """Lets every other runnable goroutine run before g, which is current, goes on."""
+        raise NotImplementedError
+
+    def obstacle(self) -> str:
+        """Why this stack must not block now."""
+        if self.busy & ENDED:
+            return "its thread is ending"
+        if self.busy & COLLECTING:
+            return "this is a finalizer, run by the garbage collector in the midst of something else"
+        return "this is a callback of the event loop; start a goroutine for it with grt.go"
+
+
+class Alarm(Timer):
+    """Fires a parked goroutine when its deadline comes."""
+
+    __slots__ = ("goroutine",)
+
+    def __init__(self, goroutine: "Goroutine") -> None:
+        self.place = -1
+        self.goroutine = goroutine
+
+    def expire(self) -> None:
+        self.goroutine.late = fire(self.goroutine)
+
+
+class Goroutine:
+    """A light thread. `grt.go` starts one and returns it.
+
+    >>> import grt
+    >>> g = grt.go(max, 3, 4)
+    >>> g.result()
+    4
+    """
+
+    __slots__ = (
+        "__weakref__", "alarm", "alert", "args", "code", "context", "deadline", "failure", "fn", "greenlet", "id",
+        "joiners", "kwargs", "late", "name", "newer", "next", "offset", "older", "pending", "proc", "scope",
+        "state", "value",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        raise TypeError("goroutines are started with grt.go(fn, *args)")
+
+    def prepare(self, proc: "Scheduler", fn: Any, args: Any, kwargs: Any) -> None:
+        self.proc = proc  # whose thread runs it, for good once it has started
+        self.fn = fn  # what to call, with args and kwargs, in context; None once it has ended
+        self.args = args
+        self.kwargs = kwargs
+        self.id = proc.next_id()  # a number no other goroutine of the process has or had
+        self.deadline = NEVER  # moment at which its blocking calls end with TimeoutError
+        if not cython.compiled:  # a compiled object begins with just these
+            self.context = None
+            self.name = None  # what people call it
+            self.code = None  # what started it, at which offset
+            self.offset = 0
+            self.greenlet = None  # its stack, None before its start and after its end
+            self.state = NEW
+            self.next = None  # behind it in the run queue
+            self.older = None  # its neighbours among the scheduler's living goroutines
+            self.newer = None
+            self.alert = False  # whether `check` has something to look at: pending or a deadline
+            self.pending = None  # the exception to raise in its blocking call, at once or at the next
+            self.scope = None  # the grt.timeout that set the deadline
+            self.alarm = None  # its timer, made at its first timed wait and reused
+            self.late = False  # whether the last park was won by the alarm
+            self.joiners = None  # who waits for its end, in order; guarded by its scheduler's ends
+            self.value = None  # what it returned
+            self.failure = None  # what it raised
+
+    def __repr__(self) -> str:
+        return f"<Goroutine {self.id} {self.name} {STATE_NAMES[self.state]}>"
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended, by returning, raising or being cancelled."""
+        return self.state == DONE
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether an exception waits to be raised in its next blocking call."""
+        return self.pending is not None
+
+    @property
+    def started_at(self) -> "tuple[str, int] | None":
+        """(file, line) of the `grt.go` that started it, None for a thread's own stack."""
+        return line_of(self.code, self.offset)
+
+    def cancel(self) -> bool:
+        """Raises grt.Cancelled in its current blocking call, or its next. Any thread may ask; never blocks.
+
+        Returns False when it had ended already. One that has not started never will. It may clean up before it
+        ends, with blocking calls too: `join` waits for that.
+        """
+        return self.throw(Cancelled(f"goroutine {self.id} ({self.name}) was cancelled"))
+
+    def throw(self, error: BaseException) -> bool:
+        """Raises error in its current blocking call, or its next; of two that are still to come the first stays."""
+        if self.state == DONE:
+            return False
+        if self.pending is None:
+            self.pending = error
+        self.alert = True
+        fire(self)
+        return True
+
+    def join(self, timeout: float | None = None) -> None:
+        """Waits until it has ended, however; raises TimeoutError after timeout seconds.
+
+        An exception that ended it is not raised here: `result` does that.
+        """
+        me = enter()
+        if self is me:
+            raise RuntimeError(f"{self!r} cannot wait for its own end")
+        if self.state != DONE and not self.wait_end(me, deadline_of(timeout)):
+            raise TimeoutError(f"{self!r} did not end within {timeout} s")
+
+    def wait_end(self, me: "Goroutine", deadline: float) -> bool:
+        proc = self.proc
+        mutex_lock(proc.ends)
+        if self.state == DONE:
+            mutex_unlock(proc.ends)
+            return True
+        if self.joiners is None:
+            self.joiners = {}
+        self.joiners[me] = None
+        me.arm()
+        mutex_unlock(proc.ends)
+        try:
+            return me.park(deadline)
+        finally:
+            mutex_lock(proc.ends)
+            if self.joiners is not None:
+                self.joiners.pop(me, None)
+            mutex_unlock(proc.ends)
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Waits until it has ended, then returns what it returned or raises what it raised.
+
+        Raises TimeoutError after timeout seconds, and grt.Cancelled if it was cancelled.
+        """
+        self.join(timeout)
+        failure = self.failure
+        if failure is None:
+            return self.value
+        failure.report = None
+        raise failure.error
+
+    def check(self) -> None:
+        """Raises what is pending, or TimeoutError if the deadline has passed. Every blocking call begins with it."""
+        error = self.pending
+        if error is not None:
+            self.pending = None
+            self.alert = self.deadline != NEVER
+            raise error
+        if self.deadline != NEVER and now() >= self.deadline:
+            raise self.scope.expiry()
+
+    def set_deadline(self, deadline: float, scope: Any) -> None:
+        """Ends every blocking call of this goroutine at deadline, with the exception that scope.expiry() gives."""
+        self.deadline = deadline
+        self.scope = scope
+        self.alert = self.pending is not None or deadline != NEVER
+
+    def arm(self) -> None:
+        """From here on `fire` can win. What is pending fires at once, so that no cancellation is slept through."""
+        mutex_lock(self.proc.mutex)
+        self.state = PARKED
+        mutex_unlock(self.proc.mutex)
+        if self.pending is not None:
+            fire(self)
+
+    def park(self, deadline: float) -> bool:
+        """Runs others until this goroutine, armed and current, is fired. Returns False if its deadline came first.
+
+        Raises what is pending, and the scope's TimeoutError when its deadline was the earlier one.
+        """
+        proc = self.proc
+        scoped = self.deadline < deadline
+        if scoped:
+            deadline = self.deadline
+        self.late = False
+        if deadline == NEVER:
+            proc.schedule(self)
+        else:
+            if self.alarm is None:
+                self.alarm = Alarm(self)
+            proc.loop.timers.arm(self.alarm, deadline)
+            proc.schedule(self)
+            proc.loop.timers.cancel(self.alarm)
+            if self.late:
+                if scoped:
+                    raise self.scope.expiry()
+                return False
+        if self.pending is not None:
+            self.check()
+        return True
+
+
+def new_goroutine(proc: "Scheduler", fn: Any, args: Any, kwargs: Any) -> Goroutine:
+    g: Goroutine = Goroutine.__new__(Goroutine)
+    g.prepare(proc, fn, args, kwargs)
+    return g
+
+
+def fire(g: Goroutine) -> bool:
+    """Makes g runnable if it is parked; returns whether this call did it. Any thread may ask."""
+    proc = g.proc
+    mutex_lock(proc.mutex)
+    won = g.state == PARKED
+    if won:
+        g.state = RUNNABLE
+    mutex_unlock(proc.mutex)
+    if won:
+        if proc_get() is proc:
+            proc.push(g)
+        else:
+            proc.loop.call_soon(proc.push, g)
+    return won
+
+
+# Makes a thread's Proc at its first use. The module above sets it, which knows what a Proc is.
+proc_factory: Callable[[], Scheduler] | None = None
+
+
+def set_proc_factory(factory: Callable[[], Scheduler]) -> None:
+    global proc_factory
+    proc_factory = factory
+
+
+def set_proc(proc: Scheduler | None) -> None:
+    """Makes proc, which its maker keeps alive, the calling thread's scheduler."""
+    proc_set(proc)
+
+
+def peek() -> Scheduler | None:
+    """The calling thread's scheduler, None if it has none yet."""
+    return proc_get()
+
+
+def here() -> Scheduler:
+    """The calling thread's scheduler."""
+    proc: Scheduler = proc_get()
+    return proc_factory() if proc is None else proc
+
+
+def enter() -> Goroutine:
+    """The current goroutine, about to block: raises if it must not, was cancelled, or is past its deadline."""
+    proc = here()
+    if proc.busy:
+        raise RuntimeError(f"cannot block here: {proc.obstacle()}")
+    g = proc.current
+    if g.alert:
+        g.check()
+    return g
