@@ -44,7 +44,7 @@ def extensions():
             depends=headers,
             define_macros=macros,
             libraries=libraries,
-            extra_compile_args=["-O3", "-fno-strict-aliasing", "-Wno-unused-function"],
+            extra_compile_args=["-O3", "-Wno-unused-function"],
         )
         for pxd in sorted(CORE.glob("*.pxd"))
         if pxd.with_suffix(".py").exists()

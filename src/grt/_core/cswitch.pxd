@@ -9,7 +9,9 @@ cdef extern from "switch.h":
     int greenlet_set_parent "grt_greenlet_set_parent"(object child, object parent) except -1
     object greenlet_exit "grt_greenlet_exit"()
     object name_of "grt_name_of"(object fn)
-    object call_in "grt_call_in"(object context, object fn, object args, object kwargs)
+    void gc_hide "grt_gc_hide"(object g)
+    void gc_show_if_kept "grt_gc_show_if_kept"(object g, Py_ssize_t held)
+    object call_in "grt_call_in"(object context, object fn, object args)
     object context_copy "grt_context_copy"()
     object proc_get "grt_proc_get"()
     void proc_set "grt_proc_set"(object proc)

@@ -4,6 +4,7 @@ Threads: any; a goroutine belongs to the thread that starts it.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from grt._core.goroutine import Goroutine, enter, here, new_goroutine
@@ -14,7 +15,7 @@ try:
 except ImportError:
     from grt._core import pysys as cython
 if not cython.compiled:
-    from grt._core.pyswitch import caller_code, caller_offset, context_copy, name_of
+    from grt._core.pyswitch import caller_code, caller_offset, context_copy, gc_hide, name_of
 
 __all__ = ["current", "go", "gosched", "sleep"]
 
@@ -31,11 +32,12 @@ def go(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Goroutine:
     if not callable(fn):
         raise TypeError(f"grt.go needs a function and its arguments, grt.go(fn, x), but got {fn!r}")
     proc = here()
-    g = new_goroutine(proc, fn, args, kwargs or None)
+    g = new_goroutine(proc, partial(fn, **kwargs) if kwargs else fn, args)
     g.context = context_copy()
     g.name = name_of(fn)
     g.code = caller_code()
     g.offset = caller_offset()
+    gc_hide(g)
     proc.start(g)
     return g
 

@@ -41,13 +41,11 @@ cdef class Alarm(Timer):
 
 
 @cython.final
-@cython.freelist(1024)
 cdef class Goroutine:
     cdef object __weakref__
     cdef readonly Scheduler proc
     cdef object fn
     cdef object args
-    cdef object kwargs
     cdef object context
     cdef readonly Py_ssize_t id
     cdef public object name
@@ -65,10 +63,10 @@ cdef class Goroutine:
     cdef readonly object scope
     cdef Alarm alarm
     cdef dict joiners
-    cdef object value
-    cdef object failure
+    cdef object outcome
+    cdef bint failed
 
-    cdef void prepare(self, Scheduler proc, object fn, object args, object kwargs)
+    cdef void prepare(self, Scheduler proc, object fn, object args)
     cpdef bint throw(self, object error) except -1
     @cython.locals(proc=Scheduler)
     cdef bint wait_end(self, Goroutine me, double deadline) except -1
@@ -80,7 +78,7 @@ cdef class Goroutine:
 
 
 @cython.locals(g=Goroutine)
-cpdef Goroutine new_goroutine(Scheduler proc, object fn, object args, object kwargs)
+cpdef Goroutine new_goroutine(Scheduler proc, object fn, object args)
 
 @cython.locals(proc=Scheduler, won=bint)
 cpdef bint fire(Goroutine g) except -1

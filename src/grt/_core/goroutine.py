@@ -107,19 +107,18 @@ class Goroutine:
     """
 
     __slots__ = (
-        "__weakref__", "alarm", "alert", "args", "code", "context", "deadline", "failure", "fn", "greenlet", "id",
-        "joiners", "kwargs", "late", "name", "newer", "next", "offset", "older", "pending", "proc", "scope",
-        "state", "value",
+        "__weakref__", "alarm", "alert", "args", "code", "context", "deadline", "failed", "fn", "greenlet", "id",
+        "joiners", "late", "name", "newer", "next", "offset", "older", "outcome", "pending", "proc", "scope",
+        "state",
     )  # fmt: skip
 
     def __init__(self) -> None:
         raise TypeError("goroutines are started with grt.go(fn, *args)")
 
-    def prepare(self, proc: "Scheduler", fn: Any, args: Any, kwargs: Any) -> None:
+    def prepare(self, proc: "Scheduler", fn: Any, args: Any) -> None:
         self.proc = proc  # whose thread runs it, for good once it has started
-        self.fn = fn  # what to call, with args and kwargs, in context; None once it has ended
+        self.fn = fn  # what to call, with args, in context; None once it has ended
         self.args = args
-        self.kwargs = kwargs
         self.id = proc.next_id()  # a number no other goroutine of the process has or had
         self.deadline = NEVER  # moment at which its blocking calls end with TimeoutError
         if not cython.compiled:  # a compiled object begins with just these
@@ -138,8 +137,8 @@ class Goroutine:
             self.alarm = None  # its timer, made at its first timed wait and reused
             self.late = False  # whether the last park was won by the alarm
             self.joiners = None  # who waits for its end, in order; guarded by its scheduler's ends
-            self.value = None  # what it returned
-            self.failure = None  # what it raised
+            self.outcome = None  # what it returned, or the Failure if it raised
+            self.failed = False
 
     def __repr__(self) -> str:
         return f"<Goroutine {self.id} {self.name} {STATE_NAMES[self.state]}>"
@@ -213,11 +212,10 @@ class Goroutine:
         Raises TimeoutError after timeout seconds, and grt.Cancelled if it was cancelled.
         """
         self.join(timeout)
-        failure = self.failure
-        if failure is None:
-            return self.value
-        failure.report = None
-        raise failure.error
+        if not self.failed:
+            return self.outcome
+        self.outcome.report = None
+        raise self.outcome.error
 
     def check(self) -> None:
         """Raises what is pending, or TimeoutError if the deadline has passed. Every blocking call begins with it."""
@@ -270,9 +268,9 @@ class Goroutine:
         return True
 
 
-def new_goroutine(proc: "Scheduler", fn: Any, args: Any, kwargs: Any) -> Goroutine:
+def new_goroutine(proc: "Scheduler", fn: Any, args: Any) -> Goroutine:
     g: Goroutine = Goroutine.__new__(Goroutine)
-    g.prepare(proc, fn, args, kwargs)
+    g.prepare(proc, fn, args)
     return g
 
 

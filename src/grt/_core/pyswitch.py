@@ -20,6 +20,8 @@ __all__ = [
     "caller_code",
     "caller_offset",
     "context_copy",
+    "gc_hide",
+    "gc_show_if_kept",
     "greenlet_current",
     "greenlet_exit",
     "greenlet_new",
@@ -59,10 +61,16 @@ def name_of(fn: Any) -> str:
     return getattr(fn, "__qualname__", None) or repr(fn)
 
 
-def call_in(
-    context: contextvars.Context, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None
-) -> Any:
-    return context.run(fn, *args, **kwargs) if kwargs else context.run(fn, *args)
+def gc_hide(g: object) -> None:
+    """Only the compiled build can keep objects from the collector."""
+
+
+def gc_show_if_kept(g: object, held: int) -> None:
+    pass
+
+
+def call_in(context: contextvars.Context, fn: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    return context.run(fn, *args)
 
 
 def proc_get() -> Any:

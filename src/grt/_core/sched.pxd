@@ -2,7 +2,7 @@ cimport cython
 
 from grt._core.cmutex cimport mutex_lock, mutex_unlock
 from grt._core.cswitch cimport (
-    arena_install, call_in, greenlet_current, greenlet_exit, greenlet_new, greenlet_set_parent, greenlet_switch,
+    arena_install, call_in, gc_show_if_kept, greenlet_current, greenlet_exit, greenlet_new, greenlet_set_parent, greenlet_switch,
     switch_setup,
 )
 from grt._core.goroutine cimport (
@@ -14,6 +14,7 @@ from grt._core.loop cimport EventLoop
 cdef enum:
     POLL_EVERY = 61
     BUDGET = 128
+    HELD = 3
     MAX_IDLE = 1024
 
 
@@ -43,6 +44,8 @@ cdef class Proc(Scheduler):
     cpdef bint run_ready(self) except -1
     @cython.locals(g=Goroutine)
     cpdef object close(self)
+
+cdef object raise_for_coroutine(Goroutine g)
 
 @cython.locals(proc=Scheduler)
 cpdef object note_collection(object phase, object info)

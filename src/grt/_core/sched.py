@@ -31,6 +31,7 @@ if not cython.compiled:
     from grt._core.pyswitch import (
         arena_install,
         call_in,
+        gc_show_if_kept,
         greenlet_current,
         greenlet_exit,
         greenlet_new,
@@ -41,6 +42,7 @@ if not cython.compiled:
 
     POLL_EVERY = 61  # picks between two polls while goroutines are runnable, as in Go
     BUDGET = 128  # calls that may succeed at once before the caller gives way, so that a flood starves nobody
+    HELD = 3  # references to a goroutine that has just ended which are the scheduler's own
     MAX_IDLE = 1024  # worker greenlets kept for reuse, about 6 KB each
 
 __all__ = ["Proc"]
@@ -69,7 +71,7 @@ class Proc(Scheduler):
         self.id_end = 0
         self.idle: list[Any] = []  # worker greenlets that have nothing to run
         self.root = greenlet_current()  # the greenlet whose end is nobody's: parent of all workers
-        self.main = new_goroutine(self, None, None, None)  # the thread's own stack
+        self.main = new_goroutine(self, None, None)  # the thread's own stack
         self.main.name = threading.current_thread().name
         self.main.state = RUNNING
         self.main.greenlet = self.root
@@ -205,11 +207,9 @@ class Proc(Scheduler):
         try:
             if g.alert:
                 g.check()
-            g.value = call_in(g.context, g.fn, g.args, g.kwargs)
-            if type(g.value) is CoroutineType:
-                g.value.close()
-                g.value = None
-                raise TypeError(f"{g.name} is an async function, which grt does not run: write it without async and await")
+            g.outcome = call_in(g.context, g.fn, g.args)
+            if type(g.outcome) is CoroutineType:
+                raise_for_coroutine(g)
         except _GreenletExit:  # the thread or the interpreter is ending: nothing must be run any more
             self.busy |= ENDED
             raise
@@ -217,39 +217,42 @@ class Proc(Scheduler):
             self.fail(g, error)
         g.fn = None
         g.args = None
-        g.kwargs = None
-        g.context = None
+        if g.context is not None:
+            g.context = None
         self.finish(g)
 
     def fail(self, g: Goroutine, error: BaseException) -> None:
         """Keeps what left g. The end of the program is the main goroutine's business, cancellation nobody's."""
+        g.failed = True
         if isinstance(error, Cancelled):
-            g.failure = Failure(error, None)
+            g.outcome = Failure(error, None)
         elif isinstance(error, (KeyboardInterrupt, SystemExit)):
-            g.failure = Failure(error, None)
+            g.outcome = Failure(error, None)
             self.main.throw(error)
         else:
-            g.failure = Failure(error, (g.name, g.id, g.started_at))
+            g.outcome = Failure(error, (g.name, g.id, g.started_at))
 
     def finish(self, g: Goroutine) -> None:
         """Takes g from the living and fires who waits for its end."""
         mutex_lock(self.ends)
         g.state = DONE
-        joiners = g.joiners
-        g.joiners = None
-        if joiners is not None:
-            for joiner in joiners:
+        if g.joiners is not None:
+            for joiner in g.joiners:
                 fire(joiner)
+            g.joiners = None
         mutex_unlock(self.ends)
         g.greenlet = None
-        g.alarm = None
+        if g.alarm is not None:
+            g.alarm = None
         g.older.newer = g.newer  # the main goroutine is older than all
         if g.newer is None:
             self.newest = g.older
         else:
             g.newer.older = g.older
         g.older = None
-        g.newer = None
+        if g.newer is not None:
+            g.newer = None
+        gc_show_if_kept(g, HELD)
 
     def spend(self, g: Goroutine) -> None:
         """Counts a call of g that did not have to wait; when it has had many in a row, others get their turn."""
@@ -306,6 +309,11 @@ def new_proc() -> Proc:
     set_proc(proc)
     _thread.end = ThreadEnd(proc)
     return proc
+
+
+def raise_for_coroutine(g: Goroutine) -> None:
+    g.outcome.close()
+    raise TypeError(f"{g.name} is an async function, which grt does not run: write it without async and await")
 
 
 def note_collection(phase: str, info: Any) -> None:

@@ -41,23 +41,35 @@ static inline PyObject *grt_name_of(PyObject *fn) {
     return PyObject_Repr(fn);
 }
 
-/* A copy of the caller's context; None while it has none yet, which spares the collector an object for each start. */
+/* A copy of the caller's context; None while it has none yet, which spares an object for each start. */
 static inline PyObject *grt_context_copy(void) {
     if (PyThreadState_Get()->context == NULL) Py_RETURN_NONE;
     return PyContext_CopyCurrent();
 }
 
-/* context.run(fn, ...) without its Python-level call; an empty context for None. */
-static PyObject *grt_call_in(PyObject *context, PyObject *fn, PyObject *args, PyObject *kwargs) {
-    PyObject *entered = context == Py_None ? PyContext_New() : Py_NewRef(context);
-    if (entered == NULL) return NULL;
+/* context.run(fn, ...) without its Python-level call. None is the empty context: what fn sets is dropped at its end. */
+static PyObject *grt_call_in(PyObject *context, PyObject *fn, PyObject *args) {
     PyObject *value = NULL;
-    if (PyContext_Enter(entered) == 0) {
-        value = PyObject_Call(fn, args, kwargs == Py_None ? NULL : kwargs);
-        if (PyContext_Exit(entered) < 0) Py_CLEAR(value);
+    if (context == Py_None) {
+        value = PyObject_Call(fn, args, NULL);
+        PyThreadState *thread = PyThreadState_Get();
+        if (thread->context != NULL) {
+            Py_CLEAR(thread->context);
+            thread->context_ver++; /* as PyContext_Exit does: context variables cache by it */
+        }
+    } else if (PyContext_Enter(context) == 0) {
+        value = PyObject_Call(fn, args, NULL);
+        if (PyContext_Exit(context) < 0) Py_CLEAR(value);
     }
-    Py_DECREF(entered);
     return value;
+}
+
+/* A living goroutine is held by its own stack, so the collector has nothing to find out about it: short ones are not
+   shown to it at all, and one that has ended only if somebody has kept it. held: references the runtime itself has. */
+static inline void grt_gc_hide(PyObject *g) { PyObject_GC_UnTrack(g); }
+
+static inline void grt_gc_show_if_kept(PyObject *g, Py_ssize_t held) {
+    if (Py_REFCNT(g) > held && !PyObject_GC_IsTracked(g)) PyObject_GC_Track(g);
 }
 
 /* The calling thread's Proc, borrowed: a threading.local beside it owns it and clears this when the thread ends. */
