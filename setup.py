@@ -44,7 +44,7 @@ def extensions():
             depends=headers,
             define_macros=macros,
             libraries=libraries,
-            extra_compile_args=["-O3", "-Wno-unused-function"],
+            extra_compile_args=["-O2", "-fno-inline-functions-called-once", "-Wno-unused-function"],
         )
         for pxd in sorted(CORE.glob("*.pxd"))
         if pxd.with_suffix(".py").exists()
@@ -61,6 +61,8 @@ def extensions():
             "boundscheck": False,
             "wraparound": False,
             "initializedcheck": False,
+            "auto_pickle": False,
+            "always_allow_keywords": False,
             "freethreading_compatible": True,
         },
     )

@@ -12,9 +12,8 @@ cdef extern from "switch.h":
     void gc_hide "grt_gc_hide"(object g)
     void gc_show_if_kept "grt_gc_show_if_kept"(object g, Py_ssize_t held)
     object call_in "grt_call_in"(object context, object fn, object args)
+    object raised "grt_raised"()
     object context_copy "grt_context_copy"()
-    object proc_get "grt_proc_get"()
-    void proc_set "grt_proc_set"(object proc)
     object caller_code "grt_caller_code"()
     int caller_offset "grt_caller_offset"()
 

@@ -2,9 +2,14 @@ cimport cython
 
 from grt._core.cmutex cimport mutex, mutex_lock, mutex_new, mutex_unlock
 from grt._core.csys cimport NEVER, now
-from grt._core.cswitch cimport proc_get, proc_set
 from grt._core.loop cimport EventLoop
-from grt._core.timers cimport Timer, deadline_of
+from grt._core.timers cimport Timer, Timers, deadline_of
+
+
+cdef extern from "switch.h":
+    # Typed here, because a check of the type at each blocking call would cost more than the call.
+    Scheduler proc_get "(void *)grt_proc_get"()
+    void proc_set "grt_proc_set"(object proc)
 
 
 cdef enum:
@@ -36,12 +41,8 @@ cdef class Scheduler:
     cdef str obstacle(self)
 
 
-cdef class Alarm(Timer):
-    cdef Goroutine goroutine
-
-
 @cython.final
-cdef class Goroutine:
+cdef class Goroutine(Timer):
     cdef object __weakref__
     cdef readonly Scheduler proc
     cdef object fn
@@ -61,7 +62,6 @@ cdef class Goroutine:
     cdef object pending
     cdef readonly double deadline
     cdef readonly object scope
-    cdef Alarm alarm
     cdef dict joiners
     cdef object outcome
     cdef bint failed
@@ -73,8 +73,9 @@ cdef class Goroutine:
     cdef object check(self)
     cpdef object set_deadline(self, double deadline, object scope)
     cpdef object arm(self)
-    @cython.locals(proc=Scheduler, scoped=bint)
     cpdef bint park(self, double deadline) except -1
+    @cython.locals(scoped=bint, timers=Timers)
+    cdef bint park_until(self, double deadline) except -1
 
 
 @cython.locals(g=Goroutine)

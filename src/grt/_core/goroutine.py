@@ -84,30 +84,19 @@ class Scheduler:
         return "this is a callback of the event loop; start a goroutine for it with grt.go"
 
 
-class Alarm(Timer):
-    """Fires a parked goroutine when its deadline comes."""
-
-    __slots__ = ("goroutine",)
-
-    def __init__(self, goroutine: "Goroutine") -> None:
-        self.place = -1
-        self.goroutine = goroutine
-
-    def expire(self) -> None:
-        self.goroutine.late = fire(self.goroutine)
-
-
-class Goroutine:
+class Goroutine(Timer):
     """A light thread. `grt.go` starts one and returns it.
 
     >>> import grt
     >>> g = grt.go(max, 3, 4)
     >>> g.result()
     4
+
+    As a Timer it is its own deadline's: the moment at which its current blocking call ends.
     """
 
     __slots__ = (
-        "__weakref__", "alarm", "alert", "args", "code", "context", "deadline", "failed", "fn", "greenlet", "id",
+        "__weakref__", "alert", "args", "code", "context", "deadline", "failed", "fn", "greenlet", "id",
         "joiners", "late", "name", "newer", "next", "offset", "older", "outcome", "pending", "proc", "scope",
         "state",
     )  # fmt: skip
@@ -120,6 +109,7 @@ class Goroutine:
         self.fn = fn  # what to call, with args, in context; None once it has ended
         self.args = args
         self.id = proc.next_id()  # a number no other goroutine of the process has or had
+        self.place = -1  # as a Timer: not armed
         self.deadline = NEVER  # moment at which its blocking calls end with TimeoutError
         if not cython.compiled:  # a compiled object begins with just these
             self.context = None
@@ -134,8 +124,7 @@ class Goroutine:
             self.alert = False  # whether `check` has something to look at: pending or a deadline
             self.pending = None  # the exception to raise in its blocking call, at once or at the next
             self.scope = None  # the grt.timeout that set the deadline
-            self.alarm = None  # its timer, made at its first timed wait and reused
-            self.late = False  # whether the last park was won by the alarm
+            self.late = False  # whether the last park was won by its deadline
             self.joiners = None  # who waits for its end, in order; guarded by its scheduler's ends
             self.outcome = None  # what it returned, or the Failure if it raised
             self.failed = False
@@ -242,30 +231,34 @@ class Goroutine:
             fire(self)
 
     def park(self, deadline: float) -> bool:
-        """Runs others until this goroutine, armed and current, is fired. Returns False if its deadline came first.
+        """Runs others until this goroutine, armed and current, is fired. Returns False if deadline came first.
 
         Raises what is pending, and the scope's TimeoutError when its deadline was the earlier one.
         """
-        proc = self.proc
-        scoped = self.deadline < deadline
-        if scoped:
-            deadline = self.deadline
-        self.late = False
-        if deadline == NEVER:
-            proc.schedule(self)
-        else:
-            if self.alarm is None:
-                self.alarm = Alarm(self)
-            proc.loop.timers.arm(self.alarm, deadline)
-            proc.schedule(self)
-            proc.loop.timers.cancel(self.alarm)
-            if self.late:
-                if scoped:
-                    raise self.scope.expiry()
-                return False
+        if deadline != NEVER or self.deadline != NEVER:
+            return self.park_until(deadline)
+        self.proc.schedule(self)
         if self.pending is not None:
             self.check()
         return True
+
+    def park_until(self, deadline: float) -> bool:
+        scoped = self.deadline < deadline
+        timers = self.proc.loop.timers
+        self.late = False
+        timers.arm(self, self.deadline if scoped else deadline)
+        self.proc.schedule(self)
+        timers.cancel(self)
+        if self.late:
+            if scoped:
+                raise self.scope.expiry()
+            return False
+        if self.pending is not None:
+            self.check()
+        return True
+
+    def expire(self) -> None:
+        self.late = fire(self)
 
 
 def new_goroutine(proc: "Scheduler", fn: Any, args: Any) -> Goroutine:

@@ -47,7 +47,7 @@ cdef class NetFD:
     cdef bint wait(self, Side side, Goroutine g, double deadline) except -1
 
     @cython.locals(side=Side, g=Goroutine, data=bytes)
-    cpdef object read(self, Py_ssize_t size=*)
+    cpdef bytes read(self, Py_ssize_t size=*)
     cdef bytes read_rest(self, Py_ssize_t size)
     @cython.locals(side=Side, g=Goroutine, size=Py_ssize_t, count=Py_ssize_t)
     cpdef object read_into(self, object buffer)

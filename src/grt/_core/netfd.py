@@ -169,7 +169,8 @@ class NetFD:
         """Hands side to the next in its queue, or frees it; the last to leave a closed descriptor closes its number."""
         news = self.news
         mutex_lock(news.mutex)
-        if side.queue and not self.closed:
+        side.waiter = None
+        if side.queue is not None and side.queue and not self.closed:
             side.user = side.queue.popleft()
             fire(side.user)
         else:
@@ -179,7 +180,10 @@ class NetFD:
             self.release()
 
     def wait(self, side: Side, g: Goroutine, deadline: float) -> bool:
-        """Parks g, which is inside side, until there is news or deadline; returns False at the deadline."""
+        """Parks g, which is inside side, until there is news or deadline; returns False at the deadline.
+
+        When the park ends by an exception g is taken off by `leave`, which every call comes to.
+        """
         news = self.news
         proc = g.proc
         if news.loop is not proc.loop:
@@ -192,13 +196,12 @@ class NetFD:
             g.arm()
             mutex_unlock(news.mutex)
             news.rearm(side)
-            try:
-                if not g.park(deadline):
-                    return False
-            finally:
-                mutex_lock(news.mutex)
-                side.waiter = None
-                mutex_unlock(news.mutex)
+            in_time = g.park(deadline)
+            mutex_lock(news.mutex)
+            side.waiter = None
+            mutex_unlock(news.mutex)
+            if not in_time:
+                return False
         if self.closed:
             raise self.closed_error()
         return True
@@ -212,23 +215,26 @@ class NetFD:
         """
         side = self.news.rd
         g = self.take(side)
+        data = None
         try:
             if self.rest:
-                return self.read_rest(size)
-            while True:
+                data = self.read_rest(size)
+            while data is None:
                 if side.ready:
                     side.ready = False
                     data = recv(self.fd, size)
-                    if data is not None:
-                        if len(data) == size or self.news.hangup or not data:
-                            side.ready = True
-                        g.proc.spend(g)
-                        return data
-                self.wait(side, g, NEVER)
-        except OSError as error:
-            raise self.named(error)
-        finally:
+                    if data is None:
+                        continue
+                    if len(data) == size or self.news.hangup or not data:
+                        side.ready = True
+                else:
+                    self.wait(side, g, NEVER)
+        except BaseException as error:
             self.leave(side)
+            raise self.named(error)
+        self.leave(side)
+        g.proc.spend(g)
+        return data
 
     def __iter__(self) -> "Chunks":
         """What arrives, until the end of the stream."""
@@ -245,25 +251,26 @@ class NetFD:
         size = len(view)
         side = self.news.rd
         g = self.take(side)
+        count = WOULD_BLOCK
         try:
             if self.rest:
                 data = self.read_rest(size)
-                view[: len(data)] = data
-                return len(data)
-            while True:
+                count = len(data)
+                view[:count] = data
+            while count == WOULD_BLOCK:
                 if side.ready:
                     side.ready = False
                     count = recv_into(self.fd, view)
-                    if count != WOULD_BLOCK:
-                        if count == size or self.news.hangup or count == 0:
-                            side.ready = True
-                        g.proc.spend(g)
-                        return count
-                self.wait(side, g, NEVER)
-        except OSError as error:
-            raise self.named(error)
-        finally:
+                    if count == size or count == 0 or (count > 0 and self.news.hangup):
+                        side.ready = True
+                else:
+                    self.wait(side, g, NEVER)
+        except BaseException as error:
             self.leave(side)
+            raise self.named(error)
+        self.leave(side)
+        g.proc.spend(g)
+        return count
 
     def write(self, data: Any) -> None:
         """Writes all of data (bytes or any buffer); returns when every byte is with the kernel, or raises.
@@ -286,14 +293,14 @@ class NetFD:
                         sent += count
                         if sent == size or self.news.hangup:
                             side.ready = True
-                            continue
-                self.wait(side, g, NEVER)
-            g.proc.spend(g)
+                else:
+                    self.wait(side, g, NEVER)
         except BaseException as error:
+            self.leave(side)
             error.sent = sent
             raise self.named(error)
-        finally:
-            self.leave(side)
+        self.leave(side)
+        g.proc.spend(g)
 
     def accept_fd(self) -> "tuple[int, Any]":
         """Waits for a connection; returns its descriptor and the peer's address.

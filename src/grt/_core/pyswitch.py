@@ -30,6 +30,7 @@ __all__ = [
     "name_of",
     "proc_get",
     "proc_set",
+    "raised",
     "switch_setup",
 ]
 
@@ -70,7 +71,17 @@ def gc_show_if_kept(g: object, held: int) -> None:
 
 
 def call_in(context: contextvars.Context, fn: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-    return context.run(fn, *args)
+    try:
+        return context.run(fn, *args)
+    except BaseException as error:
+        _thread.error = error
+        return None
+
+
+def raised() -> BaseException | None:
+    error: BaseException | None = getattr(_thread, "error", None)
+    _thread.error = None
+    return error
 
 
 def proc_get() -> Any:

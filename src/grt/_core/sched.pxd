@@ -3,7 +3,7 @@ cimport cython
 from grt._core.cmutex cimport mutex_lock, mutex_unlock
 from grt._core.cswitch cimport (
     arena_install, call_in, gc_show_if_kept, greenlet_current, greenlet_exit, greenlet_new, greenlet_set_parent, greenlet_switch,
-    switch_setup,
+    raised, switch_setup,
 )
 from grt._core.goroutine cimport (
     COLLECTING, DONE, ENDED, RUNNABLE, RUNNING, TURNING, Goroutine, Scheduler, fire, new_goroutine, peek, set_proc,
@@ -29,6 +29,7 @@ cdef class Proc(Scheduler):
     cdef list idle
     cdef object root
     cdef object launcher
+    cdef object worker
     cdef readonly Goroutine main
     cdef Goroutine newest
 
@@ -37,15 +38,15 @@ cdef class Proc(Scheduler):
     @cython.locals(g=Goroutine)
     cdef Goroutine pick(self)
     cdef object turn(self, double timeout)
-    cdef object resume(self, Goroutine n)
-    cdef object execute(self, Goroutine g)
+    cdef object stack_for(self, Goroutine n)
+    cdef bint conclude(self, Goroutine g, object error) except -1
     cdef object fail(self, Goroutine g, object error)
     cdef object finish(self, Goroutine g)
     cpdef bint run_ready(self) except -1
     @cython.locals(g=Goroutine)
     cpdef object close(self)
 
-cdef object raise_for_coroutine(Goroutine g)
+cdef object coroutine_error(Goroutine g)
 
 @cython.locals(proc=Scheduler)
 cpdef object note_collection(object phase, object info)

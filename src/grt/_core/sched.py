@@ -37,6 +37,7 @@ if not cython.compiled:
         greenlet_new,
         greenlet_set_parent,
         greenlet_switch,
+        raised,
         switch_setup,
     )
 
@@ -57,7 +58,7 @@ class Proc(Scheduler):
     """A thread's scheduler: its run queue, its loop, its goroutines, and the greenlets that they run on."""
 
     __slots__ = (
-        "budget", "head", "id_end", "id_next", "idle", "launcher", "main", "newest", "root", "tail", "tick",
+        "budget", "head", "id_end", "id_next", "idle", "launcher", "main", "newest", "root", "tail", "tick", "worker",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -76,6 +77,7 @@ class Proc(Scheduler):
         self.main.state = RUNNING
         self.main.greenlet = self.root
         self.current = self.main
+        self.worker = self.work  # bound once, for all workers
         self.launcher = greenlet_new(self.launch, self.root)
         greenlet_switch(self.launcher)  # which finds the main goroutine to be current, and comes back
         self.newest = self.main  # the living goroutines, a list linked through older and newer
@@ -146,7 +148,6 @@ class Proc(Scheduler):
             self.busy &= ~TURNING
 
     def schedule(self, g: Goroutine) -> None:
-        """Runs others on this stack until g, which is current, is picked."""
         # A goroutine is whatever greenlet parks in its name: programs may use greenlets of their own inside it.
         g.greenlet = greenlet_current()
         n = self.pick()
@@ -154,23 +155,22 @@ class Proc(Scheduler):
             g.state = RUNNING
             self.budget = BUDGET
         else:
-            self.resume(n)
+            greenlet_switch(self.stack_for(n))  # returns when somebody switches back
 
-    def resume(self, n: Goroutine) -> None:
-        """Switches to n; returns when somebody switches back."""
+    def stack_for(self, n: Goroutine) -> Any:
+        """Makes n the current goroutine; returns the greenlet to switch to."""
         if n.proc is not self:
             raise RuntimeError(f"{n!r} belongs to another thread and cannot be run in this one")
         self.current = n
         self.budget = BUDGET
         n.state = RUNNING
         if n.greenlet is not None:
-            greenlet_switch(n.greenlet)
-        elif self.idle:
+            return n.greenlet
+        if self.idle:
             n.greenlet = self.idle.pop()
-            greenlet_switch(n.greenlet)
-        else:
-            n.greenlet = greenlet_new(self.work, self.root)
-            greenlet_switch(self.launcher)
+            return n.greenlet
+        n.greenlet = greenlet_new(self.worker, self.root)
+        return self.launcher
 
     def launch(self) -> None:
         """The life of the launcher greenlet: starts the current goroutine's fresh greenlet whenever it is switched to.
@@ -185,7 +185,14 @@ class Proc(Scheduler):
         """The life of a worker greenlet: runs the current goroutine, then the next that has no stack yet, in place."""
         me = greenlet_current()
         while True:
-            self.execute(self.current)
+            g = self.current
+            if g.alert:  # cancelled before its start
+                error = g.pending
+            else:
+                g.outcome = call_in(g.context, g.fn, g.args)
+                error = raised()
+            if not self.conclude(g, error):
+                return
             n = self.pick()
             if n.greenlet is None:
                 n.greenlet = me
@@ -194,32 +201,26 @@ class Proc(Scheduler):
                 self.budget = BUDGET
             elif len(self.idle) < MAX_IDLE:
                 self.idle.append(me)
-                self.resume(n)
+                greenlet_switch(self.stack_for(n))
             else:  # a greenlet that ends switches to its parent
-                greenlet_set_parent(me, n.greenlet)
-                n.state = RUNNING
-                self.current = n
-                self.budget = BUDGET
+                greenlet_set_parent(me, self.stack_for(n))
                 return
 
-    def execute(self, g: Goroutine) -> None:
-        """Calls what g is to call, keeps its outcome, ends it."""
-        try:
-            if g.alert:
-                g.check()
-            g.outcome = call_in(g.context, g.fn, g.args)
-            if type(g.outcome) is CoroutineType:
-                raise_for_coroutine(g)
-        except _GreenletExit:  # the thread or the interpreter is ending: nothing must be run any more
-            self.busy |= ENDED
-            raise
-        except BaseException as error:
+    def conclude(self, g: Goroutine, error: BaseException | None) -> bool:
+        """Keeps the outcome of g and ends it. Returns False when its thread or the interpreter is ending."""
+        if error is None and type(g.outcome) is CoroutineType:
+            error = coroutine_error(g)
+        if error is not None:
+            if isinstance(error, _GreenletExit):
+                self.busy |= ENDED
+                return False
             self.fail(g, error)
         g.fn = None
         g.args = None
         if g.context is not None:
             g.context = None
         self.finish(g)
+        return True
 
     def fail(self, g: Goroutine, error: BaseException) -> None:
         """Keeps what left g. The end of the program is the main goroutine's business, cancellation nobody's."""
@@ -242,8 +243,6 @@ class Proc(Scheduler):
             g.joiners = None
         mutex_unlock(self.ends)
         g.greenlet = None
-        if g.alarm is not None:
-            g.alarm = None
         g.older.newer = g.newer  # the main goroutine is older than all
         if g.newer is None:
             self.newest = g.older
@@ -277,6 +276,7 @@ class Proc(Scheduler):
         self.loop.before_wait = None
         self.loop.close()
         self.launcher = None
+        self.worker = None
         self.idle.clear()
         self.head = None
         self.tail = None
@@ -311,9 +311,9 @@ def new_proc() -> Proc:
     return proc
 
 
-def raise_for_coroutine(g: Goroutine) -> None:
+def coroutine_error(g: Goroutine) -> TypeError:
     g.outcome.close()
-    raise TypeError(f"{g.name} is an async function, which grt does not run: write it without async and await")
+    return TypeError(f"{g.name} is an async function, which grt does not run: write it without async and await")
 
 
 def note_collection(phase: str, info: Any) -> None:

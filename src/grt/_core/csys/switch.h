@@ -47,21 +47,45 @@ static inline PyObject *grt_context_copy(void) {
     return PyContext_CopyCurrent();
 }
 
-/* context.run(fn, ...) without its Python-level call. None is the empty context: what fn sets is dropped at its end. */
+/* fn(*args) with as few C frames as can be: they are part of what a parked goroutine keeps. args is a tuple. */
+static inline PyObject *grt_call(PyObject *fn, PyObject *args) {
+    return PyObject_Vectorcall(fn, &PyTuple_GET_ITEM(args, 0), (size_t)PyTuple_GET_SIZE(args), NULL);
+}
+
+/* What left the last call_in of this thread, NULL when it returned. */
+static _Thread_local PyObject *grt_call_error = NULL;
+
+/* context.run(fn, ...) without its Python-level call, and without raising: an exception is left for grt_raised, which
+   saves a parked goroutine the C frame of a handler. None is the empty context: what fn sets is dropped at its end. */
 static PyObject *grt_call_in(PyObject *context, PyObject *fn, PyObject *args) {
     PyObject *value = NULL;
     if (context == Py_None) {
-        value = PyObject_Call(fn, args, NULL);
+        value = grt_call(fn, args);
         PyThreadState *thread = PyThreadState_Get();
         if (thread->context != NULL) {
             Py_CLEAR(thread->context);
             thread->context_ver++; /* as PyContext_Exit does: context variables cache by it */
         }
     } else if (PyContext_Enter(context) == 0) {
-        value = PyObject_Call(fn, args, NULL);
+        value = grt_call(fn, args);
         if (PyContext_Exit(context) < 0) Py_CLEAR(value);
     }
-    return value;
+    if (value != NULL) return value;
+    PyObject *type, *trace;
+    PyErr_Fetch(&type, &grt_call_error, &trace);
+    PyErr_NormalizeException(&type, &grt_call_error, &trace);
+    if (trace != NULL) PyException_SetTraceback(grt_call_error, trace);
+    Py_XDECREF(type);
+    Py_XDECREF(trace);
+    Py_RETURN_NONE;
+}
+
+/* The exception that left the last call_in, once; None when it returned. */
+static inline PyObject *grt_raised(void) {
+    PyObject *error = grt_call_error;
+    if (error == NULL) Py_RETURN_NONE;
+    grt_call_error = NULL;
+    return error;
 }
 
 /* A living goroutine is held by its own stack, so the collector has nothing to find out about it: short ones are not
