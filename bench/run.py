@@ -11,8 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bench import contenders, machine, measure, plot, process, programs, report
 from bench.results import Results
 
-MICRO_JOBS = ("spawn", "yield", "wave", "block", "channel", "rendezvous")
-NO_SUCH_JOB = {("uvloop", "rendezvous"), ("asyncio", "rendezvous"), ("curio", "rendezvous")}
+MICRO_JOBS = ("spawn", "yield", "wave", "block")
 
 
 def run(options):

@@ -1,28 +1,26 @@
 """The micro benchmarks in grt. Usage: grt_micro.py JOB"""
 
 import sys
+from time import perf_counter_ns
 
-from batches import BATCH, SLOTS, crowd, for_a_while, waves
+from batches import BATCH, DURATION_NS, crowd, for_a_while
 
 import grt
+
+KEPT = 1024  # worker greenlets that grt keeps for reuse
 
 
 def nothing():
     pass
 
 
+def stay():
+    grt.sleep(3600)
+
+
 def yield_for_ever():
     while True:
         grt.gosched()
-
-
-def wait(gate):
-    gate.recv()
-
-
-def receive_all(items):
-    for _ in items:
-        pass
 
 
 def spawn():
@@ -49,39 +47,31 @@ def yield_():
 
 
 def wave():
-    gate = grt.chan()
-    for starting in waves(BATCH):
-        for _ in range(BATCH):
-            if starting:
-                grt.go(wait, gate)
-            else:
-                gate.send(None)
+    """Greenlets beyond those that grt keeps for reuse: as many as it keeps are given work first."""
+    spent, count, rounds = 0, 0, 0
+    while spent < DURATION_NS:
+        kept = [grt.go(stay) for _ in range(KEPT)]
         grt.gosched()
+        fresh = [grt.go(stay) for _ in range(BATCH)]
+        began = perf_counter_ns()
+        grt.gosched()  # each starts on a fresh greenlet, and waits
+        if rounds:  # the first is the warm-up
+            spent += perf_counter_ns() - began
+            count += BATCH
+        rounds += 1
+        for goroutine in kept + fresh:
+            goroutine.cancel()
+        for goroutine in kept + fresh:
+            goroutine.join()
+    print("fresh", spent / count, flush=True)
 
 
 def block():
-    gate = grt.chan()
     for _ in crowd():
         for _ in range(BATCH):
-            grt.go(wait, gate)
+            grt.go(stay)
         grt.gosched()
 
 
-def through(name, capacity):
-    items = grt.chan(capacity)
-    grt.go(receive_all, items)
-    for _ in for_a_while(name, BATCH):
-        for i in range(BATCH):
-            items.send(i)
-
-
-def channel():
-    through("channel", SLOTS)
-
-
-def rendezvous():
-    through("rendezvous", 0)
-
-
-JOBS = {"spawn": spawn, "yield": yield_, "wave": wave, "block": block, "channel": channel, "rendezvous": rendezvous}
+JOBS = {"spawn": spawn, "yield": yield_, "wave": wave, "block": block}
 grt.run(JOBS[sys.argv[1]])

@@ -8,7 +8,4 @@ from grt._core.timers cimport deadline_of
 @cython.locals(g=Goroutine)
 cpdef object gosched()
 
-@cython.locals(g=Goroutine, deadline=double)
-cpdef object sleep(double seconds)
-
 cpdef Goroutine current()

@@ -52,19 +52,19 @@ cdef class Goroutine(Timer):
     cdef public object name
     cdef object code
     cdef int offset
+    cdef unsigned char state
+    cdef unsigned char alert  # these three are flags: the size of a goroutine is what a server has thousands of
+    cdef unsigned char late
+    cdef unsigned char failed
     cdef object greenlet
-    cdef int state
     cdef Goroutine next
     cdef Goroutine older
     cdef Goroutine newer
-    cdef bint alert
-    cdef bint late
     cdef object pending
     cdef readonly double deadline
     cdef readonly object scope
     cdef dict joiners
     cdef object outcome
-    cdef bint failed
 
     cdef void prepare(self, Scheduler proc, object fn, object args)
     cpdef bint throw(self, object error) except -1

@@ -2,7 +2,7 @@ cimport cython
 
 from grt._core.cmutex cimport mutex_lock, mutex_unlock
 from grt._core.cswitch cimport (
-    arena_install, call_in, gc_show_if_kept, greenlet_current, greenlet_exit, greenlet_new, greenlet_set_parent, greenlet_switch,
+    arena_install, call_in, gc_hide, gc_show_if_kept, greenlet_current, greenlet_exit, greenlet_new, greenlet_set_parent, greenlet_switch,
     raised, switch_setup,
 )
 from grt._core.goroutine cimport (

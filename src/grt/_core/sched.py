@@ -31,6 +31,7 @@ if not cython.compiled:
     from grt._core.pyswitch import (
         arena_install,
         call_in,
+        gc_hide,
         gc_show_if_kept,
         greenlet_current,
         greenlet_exit,
@@ -170,6 +171,7 @@ class Proc(Scheduler):
             n.greenlet = self.idle.pop()
             return n.greenlet
         n.greenlet = greenlet_new(self.worker, self.root)
+        gc_hide(n.greenlet)
         return self.launcher
 
     def launch(self) -> None:
