@@ -54,7 +54,7 @@ def sleep(seconds: float) -> None:
     if seconds > 0:
         deadline = deadline_of(seconds)
         g.arm()
-        g.park(deadline)
+        g.park_until(deadline)
     elif seconds <= 0:
         g.proc.give_way(g)
     else:

@@ -6,6 +6,9 @@
 
 #include <Python.h>
 #include <greenlet.h>
+#if PY_VERSION_HEX < 0x030B0000
+#include <frameobject.h> /* f_lasti, which 3.11 has a function for */
+#endif
 
 static int grt_switch_setup(void) {
     PyGreenlet_Import();
