@@ -7,6 +7,7 @@ cdef extern from "switch.h":
     object greenlet_current "grt_greenlet_current"()
     int greenlet_switch "grt_greenlet_switch"(object target) except -1
     int greenlet_set_parent "grt_greenlet_set_parent"(object child, object parent) except -1
+    void greenlet_kill "grt_greenlet_kill"(object target)
     object greenlet_exit "grt_greenlet_exit"()
     object name_of "grt_name_of"(object fn)
     void gc_hide "grt_gc_hide"(object g)

@@ -22,6 +22,7 @@ cdef enum:
     TURNING = 1
     COLLECTING = 2
     ENDED = 4
+    LEAVING = 8
 
 
 cdef class Scheduler:

@@ -29,7 +29,7 @@ if not cython.compiled:
     from grt._core.pysys import NEVER, now
 
     NEW, RUNNABLE, RUNNING, PARKED, DONE = range(5)  # a goroutine's states
-    TURNING, COLLECTING, ENDED = 1, 2, 4  # why a thread's stack must not block: bits of Scheduler.busy
+    TURNING, COLLECTING, ENDED, LEAVING = 1, 2, 4, 8  # why a thread's stack must not block: bits of Scheduler.busy
 
 __all__ = [
     "Goroutine", "Scheduler", "enter", "fire", "here", "new_goroutine", "peek", "set_proc",
@@ -48,7 +48,7 @@ class Scheduler:
         self.mutex = mutex_new()  # guards the states of its goroutines; nothing is called with it held
         self.ends = mutex_new()  # guards who joins its goroutines; mutex may be taken inside
         self.loop = EventLoop()
-        self.busy = 0  # TURNING, COLLECTING, ENDED: this stack must not block now
+        self.busy = 0  # TURNING, COLLECTING, ENDED, LEAVING: this stack must not block now
         self.current: Goroutine | None = None  # the one that is running
 
     def next_id(self) -> int:
@@ -81,6 +81,8 @@ class Scheduler:
             return "its thread is ending"
         if self.busy & COLLECTING:
             return "this is a finalizer, run by the garbage collector in the midst of something else"
+        if self.busy & LEAVING:
+            return "this goroutine has ended, and a finalizer or grt.excepthook is called for what it leaves"
         return "this is a callback of the event loop; start a goroutine for it with grt.go"
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "gc_show_if_kept",
     "greenlet_current",
     "greenlet_exit",
+    "greenlet_kill",
     "greenlet_new",
     "greenlet_set_parent",
     "greenlet_switch",
@@ -52,6 +53,10 @@ def greenlet_switch(target: greenlet_new) -> None:
 
 def greenlet_set_parent(child: greenlet_new, parent: greenlet_new) -> None:
     child.parent = parent
+
+
+def greenlet_kill(target: greenlet_new) -> None:
+    target.throw()
 
 
 def greenlet_exit() -> type[BaseException]:

@@ -2,11 +2,11 @@ cimport cython
 
 from grt._core.cmutex cimport mutex_lock, mutex_unlock
 from grt._core.cswitch cimport (
-    arena_install, call_in, gc_hide, gc_show_if_kept, greenlet_current, greenlet_exit, greenlet_new, greenlet_set_parent, greenlet_switch,
-    raised, switch_setup,
+    arena_install, call_in, gc_hide, gc_show_if_kept, greenlet_current, greenlet_exit, greenlet_kill, greenlet_new,
+    greenlet_set_parent, greenlet_switch, raised, switch_setup,
 )
 from grt._core.goroutine cimport (
-    COLLECTING, DONE, ENDED, RUNNABLE, RUNNING, TURNING, Goroutine, Scheduler, fire, new_goroutine, peek, set_proc,
+    COLLECTING, DONE, ENDED, LEAVING, RUNNABLE, RUNNING, TURNING, Goroutine, Scheduler, fire, new_goroutine, peek, set_proc,
 )
 from grt._core.loop cimport EventLoop
 
@@ -45,6 +45,9 @@ cdef class Proc(Scheduler):
     cpdef bint run_ready(self) except -1
     @cython.locals(g=Goroutine)
     cpdef object close(self)
+
+@cython.locals(proc=Proc)
+cpdef object end_program()
 
 cdef object coroutine_error(Goroutine g)
 

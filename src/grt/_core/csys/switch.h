@@ -33,6 +33,13 @@ static inline int grt_greenlet_set_parent(PyObject *child, PyObject *parent) {
     return PyGreenlet_SetParent((PyGreenlet *)child, (PyGreenlet *)parent);
 }
 
+/* Takes target's stack down: raises GreenletExit in it, and comes back when it has ended. What it raises is its own. */
+static inline void grt_greenlet_kill(PyObject *target) {
+    PyObject *nothing = PyGreenlet_Throw((PyGreenlet *)target, PyExc_GreenletExit, NULL, NULL);
+    if (nothing == NULL) PyErr_WriteUnraisable(target);
+    Py_XDECREF(nothing);
+}
+
 static inline PyObject *grt_greenlet_exit(void) { return Py_NewRef(PyExc_GreenletExit); }
 
 /* What people call fn: its qualified name, without a lookup for plain functions. */
