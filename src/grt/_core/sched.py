@@ -219,8 +219,6 @@ class Proc(Scheduler):
         """Keeps the outcome of g and ends it. Returns False when its thread or the interpreter is ending."""
         if error is None and type(g.outcome) is CoroutineType:
             error = coroutine_error(g)
-        if self.busy & ENDED:  # the error is greenlet's own, by which it takes a stack down
-            return False
         if error is not None:
             self.fail(g, error)
         g.fn = None
@@ -228,12 +226,14 @@ class Proc(Scheduler):
         if g.context is not None:
             g.context = None
         self.finish(g)
-        return True
+        return not self.busy & ENDED
 
     def fail(self, g: Goroutine, error: BaseException) -> None:
         """Keeps what left g. The end of the program is the main goroutine's business, cancellation nobody's."""
         g.failed = True
-        if isinstance(error, (Cancelled, _GreenletExit)):
+        if isinstance(error, _GreenletExit):
+            error = Cancelled(f"goroutine {g.id} ({g.name}) was ended with its thread")
+        if isinstance(error, Cancelled):
             g.outcome = Failure(error, None)
         elif isinstance(error, (KeyboardInterrupt, SystemExit)):
             g.outcome = Failure(error, None)
@@ -285,13 +285,16 @@ class Proc(Scheduler):
         self.busy |= ENDED
         self.loop.before_wait = None
         self.loop.close()
-        g = self.newest
-        while g is not self.main:
-            if g.greenlet is not None:
-                self.current = g
+        set_proc(self)  # the thread may have forgotten it already, and what is cleaned up may ask
+        while self.newest is not self.main:
+            g = self.newest
+            self.current = g
+            if g.greenlet is None:
+                self.conclude(g, _GreenletExit())
+            else:
                 greenlet_kill(g.greenlet)
-                g.greenlet = None
-            g = g.older
+            if self.newest is g:  # it has kept its stack, by greenlets of its own
+                self.finish(g)
         self.current = self.main
         for idle in self.idle:
             greenlet_kill(idle)
@@ -301,8 +304,7 @@ class Proc(Scheduler):
         self.worker = None
         self.head = None
         self.tail = None
-        if peek() is self:
-            set_proc(None)
+        set_proc(None)
 
 
 _id_blocks = itertools.count(0, 1024)
