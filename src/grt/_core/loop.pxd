@@ -32,6 +32,7 @@ cdef class EventLoop:
     cdef int index
     cdef int count
     cdef readonly bint turning
+    cdef readonly bint waiting
     cdef readonly bint running
     cdef bint stopping
     cdef public object before_wait

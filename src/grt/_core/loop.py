@@ -101,7 +101,7 @@ class EventLoop:
     >>> loop.close()
     """
 
-    __slots__ = ("before_wait", "count", "index", "on_error", "poller", "running", "soon", "stopping", "timers", "turning", "waker")
+    __slots__ = ("before_wait", "count", "index", "on_error", "poller", "running", "soon", "stopping", "timers", "turning", "waiting", "waker")
 
     def __init__(self, backend: str | None = None) -> None:
         self.poller = Poller(backend)
@@ -111,6 +111,7 @@ class EventLoop:
         self.index = 0  # the next event of the batch to dispatch
         self.count = 0  # the batch's size
         self.turning = False
+        self.waiting = False  # whether it is in the poller now: who runs in this thread then is a signal's handler
         self.running = False
         self.stopping = False
         # Called by `run` before each wait; true means that there is more to do and the wait must not block.
@@ -180,7 +181,9 @@ class EventLoop:
             if self.index == self.count:
                 self.index = 0
                 self.count = 0
+                self.waiting = True
                 self.count = self.poller.collect(self.wait_time(timeout))
+                self.waiting = False
             self.dispatch()
             if self.timers:
                 self.expire()
@@ -188,6 +191,7 @@ class EventLoop:
                 self.call_queued()
         finally:
             self.turning = False
+            self.waiting = False
 
     def wait_time(self, timeout: float) -> float:
         """timeout, shortened to the first timer; nothing while calls are queued."""

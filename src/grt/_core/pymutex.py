@@ -5,6 +5,8 @@ Real on every interpreter: bytecode can be interrupted anywhere.
 
 from threading import Lock as mutex_new
 
+__all__ = ["mutex", "mutex_lock", "mutex_new", "mutex_unlock"]
+
 mutex = mutex_new
 
 

@@ -14,6 +14,32 @@ import socket as _socket
 import time
 from typing import Any
 
+__all__ = [
+    "NEVER",
+    "WOULD_BLOCK",
+    "accept",
+    "bind",
+    "close",
+    "compiled",
+    "connect",
+    "linger_zero",
+    "listen",
+    "local_address",
+    "now",
+    "recv",
+    "recv_into",
+    "remote_address",
+    "send",
+    "set_option",
+    "shutdown_write",
+    "socket_error",
+    "socket_open",
+    "tcp_state",
+    "waker_drain",
+    "waker_notify",
+    "waker_open",
+]
+
 compiled = False  # what `cython.compiled` says where Cython is not installed
 WOULD_BLOCK = -1
 NEVER = math.inf  # the moment that does not come

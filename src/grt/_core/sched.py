@@ -123,6 +123,8 @@ class Proc(Scheduler):
         else:
             tail.next = g
         self.tail = g
+        if self.loop.waiting:  # a signal's handler has news: not every poller ends its wait for that
+            self.loop.wake()
 
     def pick(self) -> Goroutine:
         """Takes the next runnable goroutine, turning the loop for as long as there is none."""
