@@ -1,8 +1,8 @@
 """Compiles the core where a C compiler is present; installs it as plain Python, with a notice, where none is.
 
-    GRT_PURE=1              do not compile
-    GRT_REQUIRE_COMPILED=1  fail instead of falling back to plain Python
-    GRT_KQUEUE=1            on Linux, add the kqueue back-end through libkqueue (to test it)
+GRT_PURE=1              do not compile
+GRT_REQUIRE_COMPILED=1  fail instead of falling back to plain Python
+GRT_KQUEUE=1            on Linux, add the kqueue back-end through libkqueue (to test it)
 """
 
 import os

@@ -37,7 +37,7 @@ def started(command, core, **streams):
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # even if this process is killed itself
         os.sched_setaffinity(0, {core})
 
-    process = subprocess.Popen(command, preexec_fn=before_exec, cwd=PEERS, **streams)  # noqa: PLW1509
+    process = subprocess.Popen(command, preexec_fn=before_exec, cwd=PEERS, **streams)
     try:
         yield process
     finally:

@@ -12,8 +12,6 @@ GOROUTINES = (  # figure, head of its column, scale
     ("fresh", "start one that waits: ns", 1),
     ("wave", "… wake it, end: ns", 1),
     ("yield", "yield: ns", 1),
-    ("channel", "buffered channel: ns", 1),
-    ("rendezvous", "unbuffered channel: ns", 1),
     ("staying", "start one that stays: ns", 1),
     ("blocked", "memory of that one: KB", KB),
 )
@@ -21,9 +19,9 @@ GOROUTINES_TEXT = f"""A goroutine is a greenlet in gevent and a task in the othe
 
 - *start, run, end*: batches of 1000 that do nothing and that nobody joins (in trio the nursery does).
 - *start one that waits*: batches of 1000, each started when the one before has ended, so that stacks are new
-  but their memory is not; then *wake it, end*, the start included.
+  but their memory is not; then *wake it, end*, the start included. In grt: the first run of those that find no
+  greenlet to reuse, their place in the run queue already taken.
 - *yield*: two that yield to each other.
-- *channel*: one sends, another receives; the buffer has 128 slots.
 - *one that stays*: 50 000 are started and stay blocked, so nothing can be reused, and the kernel's price for a new
   page of memory is part of it."""
 CLOSER_TEXT = f"""With one message on its way for each connection, the time there and back grows with their

@@ -1,7 +1,7 @@
 """Layer 2's demo: an echo server of callbacks.
 
-    python examples/demo1.py                   on every host, port 8888
-    python examples/demo1.py 127.0.0.1:9000
+python examples/demo1.py                   on every host, port 8888
+python examples/demo1.py 127.0.0.1:9000
 """
 
 import sys

@@ -1,18 +1,18 @@
 """grt: Go's runtime for Python. Goroutines, blocking-style sockets that never block, no async, no await.
 
-    import grt
+import grt
 
-    def echo(conn):
-        with conn:
-            for data in conn:
-                conn.write(data)
+def echo(conn):
+    with conn:
+        for data in conn:
+            conn.write(data)
 
-    def main():
-        with grt.listen("tcp", ":8888") as listener:
-            for conn in listener:
-                grt.go(echo, conn)
+def main():
+    with grt.listen("tcp", ":8888") as listener:
+        for conn in listener:
+            grt.go(echo, conn)
 
-    grt.run(main)
+grt.run(main)
 """
 
 from grt._core.errors import Cancelled, Closed

@@ -66,7 +66,9 @@ def run(main: Callable[..., T], *args: Any) -> T:
     """
     proc: Any = here()
     if proc.current is not proc.main:
-        raise RuntimeError("grt.run is for the program's start: in a goroutine call the function, or start it with grt.go")
+        raise RuntimeError(
+            "grt.run is for the program's start: in a goroutine call the function, or start it with grt.go"
+        )
     before = set(proc.living())
     handler = interrupt_main(proc)
     try:
@@ -144,7 +146,9 @@ class timeout:
             g.set_deadline(deadline, self)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         current().set_deadline(*self._outer)
 
     def expiry(self) -> TimeoutError:

@@ -56,7 +56,7 @@ class Connection(Handler):
         return sum(map(len, self.queue))
 
     def write(self, data: Any) -> None:
-        """Sends data (bytes or any buffer), now or when the kernel takes it; never blocks. Raises grt.Closed after close."""
+        """Sends data (bytes or any buffer), now or when the kernel takes it; never blocks. grt.Closed after close."""
         if self.closing or self.closed:
             raise Closed(f"the connection to {join(self.remote_addr)} is closed")
         piece = memoryview(data).cast("B")

@@ -23,7 +23,7 @@ class Failure:
             reporter(self.error, *self.report)
 
 
-# Called with (error, goroutine's name, its id, where it was started) for an exception nobody took. The layer above sets it.
+# Called with (error, goroutine's name, its id, (file, line) of its start) for an exception nobody took. Set from above.
 reporter: Callable[..., object] | None = None
 
 

@@ -37,6 +37,7 @@ cdef class Scheduler:
     cdef object start(self, Goroutine g)
     cpdef object push(self, Goroutine g)
     cdef object schedule(self, Goroutine g)
+    cpdef object close(self)
     cdef object spend(self, Goroutine g)
     cdef object give_way(self, Goroutine g)
     cdef str obstacle(self)

@@ -11,7 +11,9 @@ Threads: a goroutine belongs to its scheduler's thread; any thread may `fire`, `
 Locks: a place's lock, then the scheduler's mutex; nobody switches with a lock held.
 """
 
+import contextvars
 from collections.abc import Callable
+from types import CodeType
 from typing import Any
 
 from grt._core.errors import Cancelled
@@ -32,7 +34,14 @@ if not cython.compiled:
     TURNING, COLLECTING, ENDED, LEAVING = 1, 2, 4, 8  # why a thread's stack must not block: bits of Scheduler.busy
 
 __all__ = [
-    "Goroutine", "Scheduler", "enter", "fire", "here", "new_goroutine", "peek", "set_proc",
+    "Goroutine",
+    "Scheduler",
+    "enter",
+    "fire",
+    "here",
+    "new_goroutine",
+    "peek",
+    "set_proc",
     "set_proc_factory",
 ]
 
@@ -65,6 +74,10 @@ class Scheduler:
 
     def schedule(self, g: "Goroutine") -> None:
         """Runs others on this stack until g, which is current, is picked."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """The thread ends: its goroutines end where they are parked, and the loop's descriptors are given back."""
         raise NotImplementedError
 
     def spend(self, g: "Goroutine") -> None:
@@ -114,21 +127,25 @@ class Goroutine(Timer):
         self.place = -1  # as a Timer: not armed
         self.deadline = NEVER  # moment at which its blocking calls end with TimeoutError
         if not cython.compiled:  # a compiled object begins with just these
-            self.context = None
-            self.name = None  # what people call it
-            self.code = None  # what started it, at which offset
+            self.context: contextvars.Context | None = None
+            self.name: Any = None  # what people call it
+            self.code: CodeType | None = None  # what started it, at which offset
             self.offset = 0
-            self.greenlet = None  # its stack, None before its start and after its end
+            self.greenlet: Any = None  # its stack, None before its start and after its end
             self.state = NEW
-            self.next = None  # behind it in the run queue
-            self.older = None  # its neighbours among the scheduler's living goroutines
-            self.newer = None
+            self.next: Goroutine | None = None  # behind it in the run queue
+            self.older: Goroutine | None = None  # its neighbours among the scheduler's living goroutines
+            self.newer: Goroutine | None = None
             self.alert = False  # whether `check` has something to look at: pending or a deadline
-            self.pending = None  # the exception to raise in its blocking call, at once or at the next
-            self.scope = None  # the grt.timeout that set the deadline
+            self.pending: BaseException | None = (
+                None  # the exception to raise in its blocking call, at once or at the next
+            )
+            self.scope: Any = None  # the grt.timeout that set the deadline
             self.late = False  # whether the last park was won by its deadline
-            self.joiners = None  # who waits for its end, in order; guarded by its scheduler's ends
-            self.outcome = None  # what it returned, or the Failure if it raised
+            self.joiners: dict[Goroutine, None] | None = (
+                None  # who waits for its end, in order; guarded by its scheduler's ends
+            )
+            self.outcome: Any = None  # what it returned, or the Failure if it raised
             self.failed = False
 
     def __repr__(self) -> str:
@@ -301,7 +318,8 @@ def set_proc(proc: Scheduler | None) -> None:
 
 def peek() -> Scheduler | None:
     """The calling thread's scheduler, None if it has none yet."""
-    return proc_get()
+    proc: Scheduler | None = proc_get()
+    return proc
 
 
 def here() -> Scheduler:

@@ -4,7 +4,7 @@ Invariants: a batch of events is dispatched to its end, over several turns if on
 exception through, because an edge that is dropped never comes again; a handler removed meanwhile gets none of its
 events (the poller's generations); a handler that raises is reported and the loop goes on.
 Threads: the owner's only, except `call_soon`, `wake` and `stop`, which any thread may call.
-Rejected: callbacks in the poller (it could then not be used alone); one queue for timers and soon (sorts the common case).
+Rejected: callbacks in the poller (it could then not be used alone); one queue for timers and soon (always sorts).
 """
 
 from collections import deque
@@ -101,7 +101,20 @@ class EventLoop:
     >>> loop.close()
     """
 
-    __slots__ = ("before_wait", "count", "index", "on_error", "poller", "running", "soon", "stopping", "timers", "turning", "waiting", "waker")
+    __slots__ = (
+        "before_wait",
+        "count",
+        "index",
+        "on_error",
+        "poller",
+        "running",
+        "soon",
+        "stopping",
+        "timers",
+        "turning",
+        "waiting",
+        "waker",
+    )
 
     def __init__(self, backend: str | None = None) -> None:
         self.poller = Poller(backend)

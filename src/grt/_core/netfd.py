@@ -18,8 +18,8 @@ from collections import deque
 from typing import Any
 
 from grt._core.errors import Closed
+from grt._core.goroutine import Goroutine, enter, fire
 from grt._core.loop import EventLoop, Handler
-from grt._core.goroutine import Goroutine, Scheduler, enter, fire
 
 try:
     import cython
@@ -297,7 +297,7 @@ class NetFD:
                     self.wait(side, g, NEVER)
         except BaseException as error:
             self.leave(side)
-            error.sent = sent
+            error.sent = sent  # type: ignore[attr-defined]
             raise self.named(error)
         self.leave(side)
         g.proc.spend(g)
@@ -395,7 +395,7 @@ class NetFD:
             side.queue.clear()
 
     def release(self) -> None:
-        """Gives the number back, once, unless a call may be using it at this moment: the last one to leave comes here."""
+        """Gives the number back, once, unless a call may be using it now: the last one to leave comes here."""
         news = self.news
         fd = -1
         mutex_lock(news.mutex)

@@ -60,7 +60,8 @@ def greenlet_kill(target: greenlet_new) -> None:
 
 
 def greenlet_exit() -> type[BaseException]:
-    return GreenletExit
+    exit: type[BaseException] = GreenletExit
+    return exit
 
 
 def name_of(fn: Any) -> str:

@@ -43,10 +43,8 @@ cdef class Proc(Scheduler):
     cdef object fail(self, Goroutine g, object error)
     cdef object finish(self, Goroutine g)
     cpdef bint run_ready(self) except -1
-    @cython.locals(g=Goroutine)
-    cpdef object close(self)
 
-@cython.locals(proc=Proc)
+@cython.locals(proc=Scheduler)
 cpdef object end_program()
 
 cdef object coroutine_error(Goroutine g)

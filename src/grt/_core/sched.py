@@ -14,7 +14,6 @@ import atexit
 import gc
 import itertools
 import threading
-from collections.abc import Callable
 from types import CoroutineType
 from typing import Any
 
@@ -281,7 +280,6 @@ class Proc(Scheduler):
         return self.head is not None
 
     def close(self) -> None:
-        """The thread ends: its goroutines end where they are parked, and the loop's descriptors are given back."""
         if self.busy & ENDED:
             return
         self.busy |= ENDED

@@ -69,7 +69,8 @@ class Question:
         return self.found
 
     def work(self) -> None:
-        found, error = None, None
+        found: Found | None = None
+        error: Exception | None = None
         with AT_ONCE:
             try:
                 found = ask(self.host, self.family, 0)

@@ -57,8 +57,8 @@ class Conn(NetFD):
         return self._local
 
     def read_exactly(self, size: int) -> bytes:
-        """Reads size bytes, waiting for all of them; raises EOFError, with what came in `partial`, if the stream ends."""
-        parts = []
+        """Reads size bytes, waiting for all of them. EOFError if the stream ends first, with what came in `partial`."""
+        parts: list[bytes] = []
         missing = size
         while missing > 0:
             data = self.read(missing)
@@ -100,7 +100,7 @@ class Listener(NetFD):
         """
         return Conn(*self.accept_fd())
 
-    def __iter__(self) -> Iterator[Conn]:
+    def __iter__(self) -> Iterator[Conn]:  # type: ignore[override]
         return self
 
     def __next__(self) -> Conn:
@@ -180,9 +180,9 @@ def dial(network: str, address: str | Address, timeout: float | None = None) -> 
     host, port = split(address)
     with time_limit(timeout):
         failed = None
-        for family, numeric in resolve(host or "localhost", family):
+        for kind, numeric in resolve(host or "localhost", family):
             try:
-                return dial_one(family, (numeric, port))
+                return dial_one(kind, (numeric, port))
             except TimeoutError:
                 raise
             except OSError as error:

@@ -1,0 +1,34 @@
+"""Programs that tests run in a process of their own: signals, exits and limits are a whole process's business."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+PATIENCE = 60  # seconds that a child may take; none should need one
+
+
+def spawn(program: str) -> "subprocess.Popen[str]":
+    """Starts program, which should print "ready" when the test may go on."""
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "error"}
+    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def finish(child: "subprocess.Popen[str]") -> tuple[int, str, str]:
+    """Waits for the child's end: its exit status, output and error output."""
+    with child:
+        try:
+            out, err = child.communicate(timeout=PATIENCE)
+        finally:
+            child.kill()
+    return child.returncode, out, err
+
+
+def run_program(program: str) -> tuple[int, str, str]:
+    return finish(spawn(program))
+
+
+def wait_ready(child: "subprocess.Popen[str]") -> None:
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"

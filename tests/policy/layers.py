@@ -1,0 +1,77 @@
+"""The layer table: what each module of grt may import of grt. Lowest first: an entry names only modules above it here.
+
+A new module gets its line; a new import that is not in the line is a decision about the design, not about the table.
+"""
+
+SYS = "_core.csys _core.pysys"  # the twins: C for the compiled build, Python for the pure one
+POLL = "_core.cpoll _core.pypoll"
+MUTEX = "_core.cmutex _core.pymutex"
+SWITCH = "_core.cswitch _core.pyswitch"
+
+MAY_IMPORT = {
+    # The bottom: what only C can do, with its twins in Python, and what needs nothing.
+    "_core": "",
+    "_core.csys": "",
+    "_core.pysys": "",
+    "_core.cpoll": "",
+    "_core.pypoll": "",
+    "_core.cmutex": "",
+    "_core.pymutex": "",
+    "_core.cswitch": "",
+    "_core.pyswitch": "",
+    "_core.errors": "",
+    "_core.failure": "",
+    # The core.
+    "_core.version": SYS,
+    "_core.sock": SYS,
+    "_core.poller": f"{SYS} {POLL}",
+    "_core.timers": SYS,
+    "_core.loop": f"_core.poller _core.timers {SYS} {POLL}",
+    "_core.goroutine": f"_core.errors _core.failure _core.loop _core.timers {SYS} {MUTEX} {SWITCH}",
+    "_core.go": f"_core.goroutine _core.timers {SYS} {SWITCH}",
+    "_core.sched": f"_core.errors _core.failure _core.loop _core.goroutine {SYS} {MUTEX} {SWITCH}",
+    "_core.netfd": f"_core.errors _core.loop _core.goroutine {SYS} {POLL} {MUTEX}",
+    # Layer 1, the system.
+    "address": "",
+    "poll": "_core.poller _core.pypoll",
+    "sock": "_core.sock",
+    # Layer 2, the event loop.
+    "loop": "address poll sock _core.errors _core.loop",
+    # Layer 3, goroutines.
+    "goroutine": "_core.failure _core.go _core.goroutine _core.sched _core.timers",
+    "net.resolver": "_core.goroutine",
+    "net.tcp": "address sock goroutine net.resolver _core.errors _core.netfd",
+    "net": "net.tcp",
+    # The top.
+    "grt": "goroutine net _core.errors _core.go _core.goroutine _core.version",
+    "repl": "grt loop poll sock",
+    "__main__": "grt repl",
+}
+
+# Doors: what only the named modules may use, because it is their business.
+DOORS = {
+    "greenlet": "_core.pyswitch",
+    "select": "_core.pypoll",
+    "selectors": "",
+    "ssl": "",
+    "threading.Thread": "net.resolver",
+}
+
+# Modules tested through the one that stands on them, for each runs on one build only.
+TESTED_BY = {
+    "_core.pysys": "_core.sock",
+    "_core.pypoll": "_core.poller",
+    "_core.pymutex": "_core.goroutine",
+    "_core.pyswitch": "_core.sched",
+}
+
+FILE_LINES = 500
+FUNCTION_LINES = 60
+CORE_LINES = 2500  # of code in the core's .py files: without blank lines, comments and docstrings
+CORE_MODULES = 16
+FRAMES_TO_SYSTEM_CALL = 2  # Python frames between the caller of conn.read and the recv system call, in the pure build
+FRAMES_TO_SCHEDULER = 3  # and those between it and Proc.schedule
+
+# Words with another meaning in this field, or none: see STYLE.md for those we use.
+NO_IDENTIFIERS = {"task", "fiber", "hub", "reactor", "kernel"}
+NO_MODULES = {"utils", "common", "helpers", "misc", "base"}
