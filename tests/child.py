@@ -29,6 +29,10 @@ def run_program(program: str) -> tuple[int, str, str]:
     return finish(spawn(program))
 
 
-def wait_ready(child: "subprocess.Popen[str]") -> None:
+def read_line(child: "subprocess.Popen[str]") -> str:
     assert child.stdout is not None
-    assert child.stdout.readline() == "ready\n"
+    return child.stdout.readline()
+
+
+def wait_ready(child: "subprocess.Popen[str]") -> None:
+    assert read_line(child) == "ready\n"

@@ -1,10 +1,15 @@
-"""What every test runs under: a known build of grt, and no descriptor left behind. (More is in pyproject.toml.)"""
+"""What every test runs under: a known build of grt, no descriptor left behind, a time limit. (And pyproject.toml.)"""
 
+import faulthandler
 import gc
 import os
+import sys
+import threading
+import traceback
 from pathlib import Path
 
 import pytest
+from greenlet import greenlet
 
 import grt
 
@@ -35,3 +40,27 @@ def no_leaks():
     if len(os.listdir(DESCRIPTORS)) > before:
         gc.collect()
         assert len(os.listdir(DESCRIPTORS)) == before, "descriptors were left open"
+
+
+def pytest_timeout_set_timer(item, settings):
+    """In the place of pytest-timeout's own timer, whose stacks are the threads' only: goroutines wait on theirs."""
+    item.limit = threading.Timer(settings.timeout, give_up, [item, settings.timeout])
+    item.limit.daemon = True
+    item.limit.start()
+    return True
+
+
+def pytest_timeout_cancel_timer(item):
+    item.limit.cancel()
+    return True
+
+
+def give_up(item, seconds):
+    item.config.pluginmanager.getplugin("capturemanager").suspend_global_capture(in_=True)
+    print(f"\n{item.nodeid} did not end within {seconds} s. Every thread's stack:", file=sys.stderr)
+    faulthandler.dump_traceback()
+    for waiting in gc.get_objects():
+        if isinstance(waiting, greenlet) and waiting.gr_frame is not None:
+            print("The stack of a goroutine that waits:", file=sys.stderr)
+            traceback.print_stack(waiting.gr_frame)
+    os._exit(1)

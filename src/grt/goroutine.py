@@ -104,7 +104,10 @@ def interrupt_main(proc: Proc) -> Any:
             raise KeyboardInterrupt
         if proc.current is main and proc.interruptible and not in_core(frame):
             raise KeyboardInterrupt
-        main.throw(KeyboardInterrupt())
+        if in_core(frame):
+            proc.loop.call_soon(main.throw, KeyboardInterrupt())
+        else:
+            main.throw(KeyboardInterrupt())
 
     signal.signal(signal.SIGINT, on_sigint)
     return previous

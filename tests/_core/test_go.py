@@ -40,7 +40,7 @@ def test_an_async_function_is_refused():
 def test_a_goroutine_knows_its_name_number_and_place():
     g = grt.go(sorted, [2, 1])
     assert g.name == "sorted" and g.id > grt.current().id
-    file, line = g.started_at
+    file, line = g.started_at or ("", 0)
     assert file == __file__ and line == test_a_goroutine_knows_its_name_number_and_place.__code__.co_firstlineno + 1
     assert repr(g) == f"<Goroutine {g.id} sorted new>"
     assert g.result() == [1, 2]
@@ -111,7 +111,7 @@ def test_sleeping_a_time_that_is_none_is_refused():
     with pytest.raises(ValueError, match="cannot sleep for nan"):
         grt.sleep(float("nan"))
     with pytest.raises(TypeError):
-        grt.sleep("1")
+        grt.sleep("1")  # type: ignore[arg-type]
 
 
 def test_sleeping_for_ever_ends_by_cancellation():

@@ -8,23 +8,9 @@ import pytest
 
 import grt
 from grt._core.goroutine import fire
+from tests.goroutines import blocked, end
 
 NEVER = float("inf")
-
-
-def blocked(fn, *args):
-    """A goroutine that has run up to where it blocks."""
-    g = grt.go(fn, *args)
-    grt.gosched()
-    assert not g.done
-    return g
-
-
-def end(*goroutines):
-    for g in goroutines:
-        g.cancel()
-    for g in goroutines:
-        g.join()
 
 
 def clean_up(log):

@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "net": "net.tcp",
     # The top.
     "grt": "goroutine net _core.errors _core.go _core.goroutine _core.version",
-    "repl": "grt loop poll sock",
+    "repl": "grt loop poll sock _core.goroutine",
     "__main__": "grt repl",
 }
 

@@ -19,7 +19,8 @@ OTHER_BUILD = "pure" if grt.__compiled__ else "compiled"
         ("import os; os.pipe()", "descriptors were left open"),
         ("import socket; socket.socket()", "ResourceWarning"),
         ("import threading; t = threading.Thread(target=lambda: 1 / 0); t.start(); t.join()", "ZeroDivisionError"),
-        ("import time; time.sleep(60)", "Stack of MainThread"),
+        ("import time; time.sleep(60)", "test_bad did not end within 2.0 s. Every thread's stack:"),
+        ("import grt; grt.go(lambda: grt.sleep(60)); grt.sleep(60)", "in <lambda>"),
     ],
 )
 def test_a_bad_test_fails(tmp_path, body, said):

@@ -19,6 +19,10 @@ cdef enum:
     PARKED = 3
     DONE = 4
 
+    NEWS = 0
+    DEADLINE = 1
+    THROWN = 2
+
     TURNING = 1
     COLLECTING = 2
     ENDED = 4
@@ -56,7 +60,7 @@ cdef class Goroutine(Timer):
     cdef int offset
     cdef unsigned char state
     cdef unsigned char alert  # these three are flags: the size of a goroutine is what a server has thousands of
-    cdef unsigned char late
+    cdef unsigned char winner
     cdef unsigned char failed
     cdef object greenlet
     cdef Goroutine next
@@ -69,11 +73,13 @@ cdef class Goroutine(Timer):
     cdef object outcome
 
     cdef void prepare(self, Scheduler proc, object fn, object args)
+    @cython.locals(proc=Scheduler, won=bint)
     cpdef bint throw(self, object error) except -1
     @cython.locals(proc=Scheduler)
     cdef bint wait_end(self, Goroutine me, double deadline) except -1
     cdef object check(self)
     cpdef object set_deadline(self, double deadline, object scope)
+    @cython.locals(proc=Scheduler, won=bint)
     cpdef object arm(self)
     cpdef bint park(self, double deadline) except -1
     @cython.locals(scoped=bint, timers=Timers)
@@ -85,6 +91,8 @@ cpdef Goroutine new_goroutine(Scheduler proc, object fn, object args)
 
 @cython.locals(proc=Scheduler, won=bint)
 cpdef bint fire(Goroutine g) except -1
+
+cdef object make_runnable(Goroutine g)
 
 
 cpdef object set_proc(Scheduler proc)

@@ -6,7 +6,7 @@ goroutine's end), and *parks* (`park`). Whoever has the news *fires* it (`fire`)
 Invariants: a park has one winner, because `fire` wins only by moving the state from PARKED under the scheduler's
 mutex. `fire` is called with the lock held of the place where the goroutine hangs, and a goroutine leaves that place
 under the same lock before it parks again: no stale news reaches a later park. What is pending (a cancellation, an
-interrupt) is looked at after arming and after waking, so that none is slept through.
+interrupt) is set, and taken, under the scheduler's mutex: it wins the park that is going on, or the next one.
 Threads: a goroutine belongs to its scheduler's thread; any thread may `fire`, `throw` and `cancel`.
 Locks: a place's lock, then the scheduler's mutex; nobody switches with a lock held.
 """
@@ -31,6 +31,7 @@ if not cython.compiled:
     from grt._core.pysys import NEVER, now
 
     NEW, RUNNABLE, RUNNING, PARKED, DONE = range(5)  # a goroutine's states
+    NEWS, DEADLINE, THROWN = range(3)  # what won a park
     TURNING, COLLECTING, ENDED, LEAVING = 1, 2, 4, 8  # why a thread's stack must not block: bits of Scheduler.busy
 
 __all__ = [
@@ -112,8 +113,8 @@ class Goroutine(Timer):
 
     __slots__ = (
         "__weakref__", "alert", "args", "code", "context", "deadline", "failed", "fn", "greenlet", "id",
-        "joiners", "late", "name", "newer", "next", "offset", "older", "outcome", "pending", "proc", "scope",
-        "state",
+        "joiners", "name", "newer", "next", "offset", "older", "outcome", "pending", "proc", "scope",
+        "state", "winner",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -141,7 +142,7 @@ class Goroutine(Timer):
                 None  # the exception to raise in its blocking call, at once or at the next
             )
             self.scope: Any = None  # the grt.timeout that set the deadline
-            self.late = False  # whether the last park was won by its deadline
+            self.winner = NEWS  # of the last park: NEWS, DEADLINE or THROWN
             self.joiners: dict[Goroutine, None] | None = (
                 None  # who waits for its end, in order; guarded by its scheduler's ends
             )
@@ -176,12 +177,21 @@ class Goroutine(Timer):
 
     def throw(self, error: BaseException) -> bool:
         """Raises error in its current blocking call, or its next; of two that are still to come the first stays."""
+        proc = self.proc
+        mutex_lock(proc.mutex)
         if self.state == DONE:
+            mutex_unlock(proc.mutex)
             return False
         if self.pending is None:
             self.pending = error
         self.alert = True
-        fire(self)
+        won = self.state == PARKED
+        if won:
+            self.state = RUNNABLE
+            self.winner = THROWN
+        mutex_unlock(proc.mutex)
+        if won:
+            make_runnable(self)
         return True
 
     def join(self, timeout: float | None = None) -> None:
@@ -227,10 +237,12 @@ class Goroutine(Timer):
 
     def check(self) -> None:
         """Raises what is pending, or TimeoutError if the deadline has passed. Every blocking call begins with it."""
+        mutex_lock(self.proc.mutex)
         error = self.pending
+        self.pending = None
+        self.alert = self.deadline != NEVER
+        mutex_unlock(self.proc.mutex)
         if error is not None:
-            self.pending = None
-            self.alert = self.deadline != NEVER
             raise error
         if self.deadline != NEVER and now() >= self.deadline:
             raise self.scope.expiry()
@@ -239,45 +251,50 @@ class Goroutine(Timer):
         """Ends every blocking call of this goroutine at deadline, with the exception that scope.expiry() gives."""
         self.deadline = deadline
         self.scope = scope
+        mutex_lock(self.proc.mutex)
         self.alert = self.pending is not None or deadline != NEVER
+        mutex_unlock(self.proc.mutex)
 
     def arm(self) -> None:
-        """From here on `fire` can win. What is pending fires at once, so that no cancellation is slept through."""
-        mutex_lock(self.proc.mutex)
-        self.state = PARKED
-        mutex_unlock(self.proc.mutex)
-        if self.pending is not None:
-            fire(self)
+        """From here on `fire` can win. What is pending has won already, so that no cancellation is slept through."""
+        proc = self.proc
+        mutex_lock(proc.mutex)
+        won = self.pending is not None
+        self.state = RUNNABLE if won else PARKED
+        self.winner = THROWN if won else NEWS
+        mutex_unlock(proc.mutex)
+        if won:
+            proc.push(self)
 
     def park(self, deadline: float) -> bool:
         """Runs others until this goroutine, armed and current, is fired. Returns False if deadline came first.
 
-        Raises what is pending, and the scope's TimeoutError when its deadline was the earlier one.
+        Raises what was thrown if that won, and the scope's TimeoutError when its deadline was the earlier one.
         """
         if deadline != NEVER or self.deadline != NEVER:
             return self.park_until(deadline)
         self.proc.schedule(self)
-        if self.pending is not None:
+        if self.winner == THROWN:
             self.check()
         return True
 
     def park_until(self, deadline: float) -> bool:
         scoped = self.deadline < deadline
         timers = self.proc.loop.timers
-        self.late = False
         timers.arm(self, self.deadline if scoped else deadline)
         self.proc.schedule(self)
         timers.cancel(self)
-        if self.late:
+        if self.winner == DEADLINE:
             if scoped:
                 raise self.scope.expiry()
             return False
-        if self.pending is not None:
+        if self.winner == THROWN:
             self.check()
         return True
 
     def expire(self) -> None:
-        self.late = fire(self)
+        if fire(self):
+            self.winner = DEADLINE
 
 
 def new_goroutine(proc: "Scheduler", fn: Any, args: Any) -> Goroutine:
@@ -295,11 +312,16 @@ def fire(g: Goroutine) -> bool:
         g.state = RUNNABLE
     mutex_unlock(proc.mutex)
     if won:
-        if proc_get() is proc:
-            proc.push(g)
-        else:
-            proc.loop.call_soon(proc.push, g)
+        make_runnable(g)
     return won
+
+
+def make_runnable(g: Goroutine) -> None:
+    """Queues g, whose state says RUNNABLE already; its own thread has to do it."""
+    if proc_get() is g.proc:
+        g.proc.push(g)
+    else:
+        g.proc.loop.call_soon(g.proc.push, g)
 
 
 # Makes a thread's Proc at its first use. The module above sets it, which knows what a Proc is.

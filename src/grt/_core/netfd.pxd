@@ -25,9 +25,12 @@ cdef class Readiness(Handler):
     cdef Side rd
     cdef Side wr
     cdef EventLoop loop
+    cdef list loops
     cdef bint hangup
 
     cdef object follow(self, EventLoop loop)
+    @cython.locals(loop=EventLoop)
+    cdef object discard(self)
     cdef object rearm(self, Side side)
 
 
@@ -49,6 +52,7 @@ cdef class NetFD:
     @cython.locals(side=Side, g=Goroutine, data=bytes)
     cpdef bytes read(self, Py_ssize_t size=*)
     cdef bytes read_rest(self, Py_ssize_t size)
+    cdef bytes read_nothing(self, Py_ssize_t size)
     @cython.locals(side=Side, g=Goroutine, size=Py_ssize_t, count=Py_ssize_t)
     cpdef object read_into(self, object buffer)
     @cython.locals(side=Side, g=Goroutine, size=Py_ssize_t, sent=Py_ssize_t, count=Py_ssize_t)

@@ -69,14 +69,15 @@ class Side:
 class Readiness(Handler):
     """What the loop holds of a NetFD: not the owner, so that one that nobody refers to any more can go."""
 
-    __slots__ = ("hangup", "loop", "mutex", "rd", "wr")
+    __slots__ = ("hangup", "loop", "loops", "mutex", "rd", "wr")
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.mutex = mutex_new()  # guards all of the NetFD; no system call that blocks under it
         self.rd = Side()
         self.wr = Side()
-        self.loop: EventLoop | None = None  # where it is registered
+        self.loop: EventLoop | None = None  # where it was registered last
+        self.loops: list[EventLoop] | None = None  # all, while goroutines of several threads wait here
         self.hangup = False  # the peer's end was seen: readiness is final
 
     def on_event(self, flags: int) -> None:
@@ -96,13 +97,31 @@ class Readiness(Handler):
         mutex_unlock(self.mutex)
 
     def follow(self, loop: EventLoop) -> None:
-        """Registers with loop, unless a goroutine of another loop's thread waits here too."""
+        """Registers with loop, under the mutex, which is given up when this raises.
+
+        A registration elsewhere stays while a goroutine waits here: it may be of that thread, which must not depend
+        on this one's loop being turned.
+        """
+        try:
+            if self.rd.waiter is None and self.wr.waiter is None:
+                self.discard()
+            known = self.loops or [self.loop]
+            if loop not in known:
+                loop.add(self, READ | WRITE | EDGE)
+                if self.loop is not None:
+                    self.loops = [*known, loop]
+            self.loop = loop
+        except BaseException:
+            mutex_unlock(self.mutex)
+            raise
+
+    def discard(self) -> None:
+        """Takes it out of every loop, under the mutex."""
         if self.loop is not None:
-            if self.rd.waiter is not None or self.wr.waiter is not None:
-                return
-            self.loop.discard(self)
-        loop.add(self, READ | WRITE | EDGE)
-        self.loop = loop
+            for loop in self.loops or [self.loop]:
+                loop.discard(self)
+        self.loop = None
+        self.loops = None
 
     def rearm(self, side: Side) -> None:
         """Some pollers have to be told that an edge is wanted again."""
@@ -186,16 +205,16 @@ class NetFD:
         """
         news = self.news
         proc = g.proc
-        if news.loop is not proc.loop:
-            news.follow(proc.loop)
         mutex_lock(news.mutex)
         if side.ready or self.closed:
             mutex_unlock(news.mutex)
         else:
+            if news.loop is not proc.loop:
+                news.follow(proc.loop)
+            news.rearm(side)
             side.waiter = g
             g.arm()
             mutex_unlock(news.mutex)
-            news.rearm(side)
             in_time = g.park(deadline)
             mutex_lock(news.mutex)
             side.waiter = None
@@ -213,6 +232,8 @@ class NetFD:
 
         Raises OSError (ConnectionResetError, ...), grt.Closed when this side closes the connection, TimeoutError.
         """
+        if size <= 0:
+            return self.read_nothing(size)
         side = self.news.rd
         g = self.take(side)
         data = None
@@ -230,11 +251,20 @@ class NetFD:
                 else:
                     self.wait(side, g, NEVER)
         except BaseException as error:
+            side.ready = True  # what failed has not drained it
             self.leave(side)
             raise self.named(error)
         self.leave(side)
         g.proc.spend(g)
         return data
+
+    def read_nothing(self, size: int) -> bytes:
+        """A read of no bytes: never waits."""
+        if size < 0:
+            raise ValueError(f"cannot read {size} bytes: the size must not be negative")
+        if self.closed:
+            raise self.closed_error()
+        return b""
 
     def __iter__(self) -> "Chunks":
         """What arrives, until the end of the stream."""
@@ -249,6 +279,8 @@ class NetFD:
         """Reads into buffer what there is, and returns how many bytes; 0 is the end of the stream."""
         view = memoryview(buffer).cast("B")
         size = len(view)
+        if size == 0:
+            return len(self.read_nothing(0))
         side = self.news.rd
         g = self.take(side)
         count = WOULD_BLOCK
@@ -266,6 +298,7 @@ class NetFD:
                 else:
                     self.wait(side, g, NEVER)
         except BaseException as error:
+            side.ready = True  # what failed has not drained it
             self.leave(side)
             raise self.named(error)
         self.leave(side)
@@ -283,8 +316,9 @@ class NetFD:
         size = len(data)
         sent = 0
         side = self.news.wr
-        g = self.take(side)
+        g = None
         try:
+            g = self.take(side)
             while sent < size:
                 if side.ready:
                     side.ready = False
@@ -296,7 +330,9 @@ class NetFD:
                 else:
                     self.wait(side, g, NEVER)
         except BaseException as error:
-            self.leave(side)
+            if g is not None:
+                side.ready = True
+                self.leave(side)
             error.sent = sent  # type: ignore[attr-defined]
             raise self.named(error)
         self.leave(side)
@@ -329,7 +365,8 @@ class NetFD:
                         g.proc.spend(g)
                         return found
                 self.wait(side, g, NEVER)
-        except OSError as error:
+        except BaseException as error:
+            side.ready = True  # connections may wait
             raise self.named(error)
         finally:
             self.leave(side)
@@ -400,18 +437,19 @@ class NetFD:
         fd = -1
         mutex_lock(news.mutex)
         if self.fd >= 0 and news.rd.unused() and news.wr.unused():
-            if news.loop is not None:
-                news.loop.discard(news)
+            news.discard()
             fd = self.fd
-            self.fd = -1
+            self.fd = news.fd = -1
         mutex_unlock(news.mutex)
         if fd >= 0:
             close(fd)
 
     def __del__(self) -> None:
         if not self.closed:
-            warn_unclosed(self)
-            self.close()
+            try:
+                warn_unclosed(self)
+            finally:  # the warning may be an exception
+                self.close()
 
     # -- errors
 

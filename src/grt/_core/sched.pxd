@@ -38,6 +38,7 @@ cdef class Proc(Scheduler):
     @cython.locals(g=Goroutine)
     cdef Goroutine pick(self)
     cdef object turn(self, double timeout)
+    cdef object next_stack(self, Goroutine g)
     cdef object stack_for(self, Goroutine n)
     cdef bint conclude(self, Goroutine g, object error) except -1
     cdef object fail(self, Goroutine g, object error)

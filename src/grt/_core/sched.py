@@ -154,12 +154,21 @@ class Proc(Scheduler):
     def schedule(self, g: Goroutine) -> None:
         # A goroutine is whatever greenlet parks in its name: programs may use greenlets of their own inside it.
         g.greenlet = greenlet_current()
+        stack = self.next_stack(g)
+        if stack is not None:
+            greenlet_switch(stack)  # returns when somebody switches back
+
+    def next_stack(self, g: Goroutine) -> Any:
+        """Makes the next runnable goroutine the current one; returns its greenlet, None when it is g.
+
+        No stack keeps the goroutine that it switches to: one that fails is reported when nobody can ask for it.
+        """
         n = self.pick()
         if n is g:
             g.state = RUNNING
             self.budget = BUDGET
-        else:
-            greenlet_switch(self.stack_for(n))  # returns when somebody switches back
+            return None
+        return self.stack_for(n)
 
     def stack_for(self, n: Goroutine) -> Any:
         """Makes n the current goroutine; returns the greenlet to switch to."""
@@ -178,7 +187,7 @@ class Proc(Scheduler):
         return self.launcher
 
     def launch(self) -> None:
-        """The life of the launcher greenlet: starts the current goroutine's fresh greenlet whenever it is switched to.
+        """The life of the launcher greenlet: runs the current goroutine's greenlet, fresh as a rule, when switched to.
 
         A greenlet begins on top of the stack that starts it. Started from each other, goroutines that park would
         pile up until the C stack or the recursion limit is at its end; started from here all begin at one depth.
@@ -200,7 +209,7 @@ class Proc(Scheduler):
                 return
             self.busy |= LEAVING  # what is dropped now may have finalizers, and no goroutine to park
             self.current = self.main
-            g = None
+            g = n = None
             error = None
             self.busy &= ~LEAVING
             n = self.pick()
@@ -209,12 +218,14 @@ class Proc(Scheduler):
                 n.state = RUNNING
                 self.current = n
                 self.budget = BUDGET
-            elif len(self.idle) < MAX_IDLE:
-                self.idle.append(me)
-                greenlet_switch(self.stack_for(n))
-            else:  # a greenlet that ends switches to its parent
-                greenlet_set_parent(me, self.stack_for(n))
+                continue
+            stack = self.stack_for(n)
+            n = None  # see next_stack
+            if len(self.idle) >= MAX_IDLE:
+                greenlet_set_parent(me, self.launcher)  # a greenlet that ends switches to its parent
                 return
+            self.idle.append(me)
+            greenlet_switch(stack)
 
     def conclude(self, g: Goroutine, error: BaseException | None) -> bool:
         """Keeps the outcome of g and ends it. Returns False when its thread or the interpreter is ending."""

@@ -22,7 +22,7 @@ cdef class Timers:
     @cython.locals(place=Py_ssize_t, last=Timer)
     cpdef bint cancel(self, Timer timer) except -1
     @cython.locals(first=Timer)
-    cpdef double next_when(self) except -1
+    cpdef double next_when(self) except? -1
     @cython.locals(first=Timer)
     cpdef Timer pop_due(self, double now)
     @cython.locals(heap=list, place=Py_ssize_t, above=Py_ssize_t, parent=Timer)

@@ -4,6 +4,7 @@ Reading and writing are the core's (NetFD); here is what needs addresses, option
 Threads: any; a connection may be read in one thread, written in another and closed from a third.
 """
 
+import errno
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -58,6 +59,8 @@ class Conn(NetFD):
 
     def read_exactly(self, size: int) -> bytes:
         """Reads size bytes, waiting for all of them. EOFError if the stream ends first, with what came in `partial`."""
+        if size <= 0:
+            return self.read(size)
         parts: list[bytes] = []
         missing = size
         while missing > 0:
@@ -71,8 +74,10 @@ class Conn(NetFD):
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def describe(self) -> str:
-        here = join(self._local) if self._local else ""
-        return f"tcp {here}->{join(self._remote)}"
+        if self._local is None and not self.closed:
+            self._local = sock.local_address(self.fileno())
+        remote = join(self._remote)
+        return f"tcp {join(self._local)}->{remote}" if self._local else f"tcp {remote}"
 
     def __repr__(self) -> str:
         return f"<grt.Conn {self.describe()}{' closed' if self.closed else ''}>"
@@ -143,12 +148,9 @@ def listen_everywhere(family: int, port: int, backlog: int) -> Listener:
     try:
         return listen_on(socket.AF_INET6, ("::", port), backlog, dual=family == socket.AF_UNSPEC)
     except OSError as error:
-        if family == socket.AF_INET6 or not isinstance(error, OSError) or error.errno not in NO_IPV6:
+        if family == socket.AF_INET6 or error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
             raise
         return listen_on(socket.AF_INET, ("0.0.0.0", port), backlog)
-
-
-NO_IPV6 = {97, 99, 47, 49}  # EAFNOSUPPORT, EADDRNOTAVAIL on Linux and on macOS
 
 
 def listen_on(family: int, address: Address, backlog: int, dual: bool = False) -> Listener:
@@ -178,27 +180,38 @@ def dial(network: str, address: str | Address, timeout: float | None = None) -> 
     """
     family = family_of(network)
     host, port = split(address)
-    with time_limit(timeout):
-        failed = None
-        for kind, numeric in resolve(host or "localhost", family):
-            try:
-                return dial_one(kind, (numeric, port))
-            except TimeoutError:
+    with time_limit(timeout) as limit:
+        try:
+            return dial_any(resolve(host or "localhost", family), port)
+        except TimeoutError:
+            if not limit.expired:
                 raise
-            except OSError as error:
-                failed = error
-    raise failed or OSError(f"no address to dial for {join((host, port))}")
+            raise TimeoutError(f"dial tcp {join((host, port))}: no answer within {timeout} s") from None
+
+
+def dial_any(hosts: list[tuple[int, str]], port: int) -> Conn:
+    """Connects to the first of hosts, (address family, numeric host), that answers; raises what the last one gave."""
+    for family, host in hosts[:-1]:
+        try:
+            return dial_one(family, (host, port))
+        except OSError as error:
+            if error.errno is None:  # the caller's time is up, not this address's
+                raise
+    family, host = hosts[-1]
+    return dial_one(family, (host, port))
 
 
 def dial_one(family: int, address: Address) -> Conn:
-    fd = sock.open(family)
-    conn = Conn(fd, address)
+    conn = None
     try:
+        fd = sock.open(family)
+        conn = Conn(fd, address)
         set_stream_options(fd)
         conn.connect(address)
         return conn
     except BaseException as error:
-        conn.close()
+        if conn is not None:
+            conn.close()
         if isinstance(error, OSError):
             error.filename = f"dial tcp {join(address)}"
         raise

@@ -1,0 +1,197 @@
+"""listen and dial: addresses, families, and what is said when they fail."""
+
+import errno
+import socket
+
+import pytest
+
+import grt
+from tests.goroutines import blocked
+
+LOCAL = "127.0.0.1:0"
+
+
+def unused_port():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
+# -- what fails
+
+
+def test_a_refused_dial_names_the_address():
+    port = unused_port()
+    with pytest.raises(ConnectionRefusedError, match=f"dial tcp 127.0.0.1:{port}"):
+        grt.dial("tcp", f"127.0.0.1:{port}")
+
+
+def test_dialling_a_listener_that_is_closed_is_refused(listener):
+    listener.close()
+    with pytest.raises(ConnectionRefusedError):
+        grt.dial("tcp", listener.addr)
+
+
+@pytest.fixture
+def full():
+    """The address of a listener whose backlog is full: whoever dials it waits for ever."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        waiting = []
+        while True:  # Linux takes one more than the backlog, others some
+            client = socket.socket()
+            client.setblocking(False)
+            waiting.append(client)
+            client.connect_ex(server.getsockname())
+            client.settimeout(0.1)
+            try:
+                client.send(b"x")
+            except OSError:
+                break
+        yield server.getsockname()
+        for client in waiting:
+            client.close()
+
+
+def test_a_dial_that_is_never_answered_times_out_and_names_the_address(full):
+    with pytest.raises(TimeoutError, match=rf"dial tcp 127\.0\.0\.1:{full[1]}: no answer within 0\.01 s"):
+        grt.dial("tcp", full, timeout=0.01)
+
+
+def test_the_earliest_of_dials_timeout_and_the_scopes_counts(full):
+    with pytest.raises(TimeoutError), grt.timeout(0.01) as outer:
+        grt.dial("tcp", full, timeout=60)
+    assert outer.expired
+    with grt.timeout(60) as outer, pytest.raises(TimeoutError):
+        grt.dial("tcp", full, timeout=0.01)
+    assert not outer.expired
+
+
+def test_a_cancelled_dial_gives_its_descriptor_back(full):
+    g = blocked(grt.dial, "tcp", full)
+    g.cancel()
+    with pytest.raises(grt.Cancelled):
+        g.result()
+
+
+@pytest.mark.parametrize(
+    ("network", "address", "said"),
+    [
+        ("udp", LOCAL, "network 'udp' is not known"),
+        (None, LOCAL, "network None is not known"),
+        ("tcp", "localhost", "has no port"),
+        ("tcp", "::1:80", "is ambiguous"),
+        ("tcp", ":65536", "not between 0 and 65535"),
+        ("tcp", ("127.0.0.1", -1), "not between 0 and 65535"),
+        ("tcp", ("127.0.0.1", "80"), "expected"),
+        ("tcp", "127.0.0.1:no-such-service", "neither a port number nor a known service"),
+    ],
+)
+def test_a_bad_address_is_told_in_full(network, address, said):
+    for call in (grt.listen, grt.dial):
+        with pytest.raises(ValueError, match=said):
+            call(network, address)
+
+
+def test_an_address_of_another_type_is_refused():
+    with pytest.raises(TypeError, match="'host:port' or"):
+        grt.dial("tcp", 8888)  # type: ignore[arg-type]
+
+
+def test_an_unknown_name_says_which():
+    with pytest.raises(socket.gaierror, match=r"'no-such-host\.invalid'"):
+        grt.dial("tcp", "no-such-host.invalid:80")
+
+
+def test_a_port_in_use_is_told_with_the_address(listener):
+    host, port = listener.addr
+    with pytest.raises(OSError, match=rf"listen tcp {host}:{port}") as caught:
+        grt.listen("tcp", listener.addr)
+    assert caught.value.errno == errno.EADDRINUSE
+
+
+def test_an_address_of_another_machine_cannot_be_listened_on():
+    with pytest.raises(OSError, match=r"listen tcp 198\.51\.100\.1:0") as caught:
+        grt.listen("tcp", "198.51.100.1:0")
+    assert caught.value.errno == errno.EADDRNOTAVAIL
+
+
+def test_a_family_that_does_not_fit_the_address_is_refused():
+    with pytest.raises(socket.gaierror, match=r"127\.0\.0\.1"):
+        grt.listen("tcp6", LOCAL)
+
+
+# -- addresses
+
+
+def test_both_ends_agree_on_their_addresses(pair, listener):
+    near, far = pair
+    assert near.remote_addr == far.local_addr == listener.addr
+    assert far.remote_addr == near.local_addr
+    assert listener.addr[1] > 0
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_listener_without_a_host_serves_ipv4_and_ipv6(host):
+    with (
+        grt.listen("tcp", ":0") as listener,
+        grt.dial("tcp", (host, listener.addr[1])) as near,
+        listener.accept() as far,
+    ):
+        assert far.remote_addr == near.local_addr and far.remote_addr[0] == host
+
+
+def test_ipv6_works_end_to_end():
+    with grt.listen("tcp6", "[::1]:0") as listener, grt.dial("tcp", listener.addr) as near, listener.accept() as far:
+        near.write(b"six")
+        assert far.read() == b"six"
+        assert repr(far).startswith(f"<grt.Conn tcp [::1]:{listener.addr[1]}->[::1]:")
+
+
+@pytest.mark.parametrize(("network", "other"), [("tcp4", "::1"), ("tcp6", "127.0.0.1")])
+def test_a_listener_of_one_family_refuses_the_other(network, other):
+    with grt.listen(network, ":0") as listener, pytest.raises(ConnectionRefusedError):
+        grt.dial("tcp", (other, listener.addr[1]))
+
+
+def test_a_name_is_dialled_by_all_its_addresses():
+    with grt.listen("tcp4", LOCAL) as listener, grt.dial("tcp", f"localhost:{listener.addr[1]}") as near:
+        listener.accept().close()
+        assert near.remote_addr == listener.addr
+
+
+def test_their_reprs_tell_what_they_are(pair, listener):
+    near, _ = pair
+    (host, port), (_, own) = listener.addr, near.local_addr
+    assert repr(listener) == f"<grt.Listener tcp {host}:{port}>"
+    assert repr(near) == f"<grt.Conn tcp {host}:{own}->{host}:{port}>"
+    near.close()
+    assert repr(near) == f"<grt.Conn tcp {host}:{own}->{host}:{port} closed>"
+    fresh = grt.dial("tcp", listener.addr)
+    assert f":{fresh.fileno()}" not in repr(fresh) and repr(fresh).startswith(f"<grt.Conn tcp {host}:")
+    fresh.close()
+
+
+def test_a_thousand_connections_are_served_at_once(listener):
+    def echo(conn):
+        with conn:
+            for data in conn:
+                conn.write(data)
+
+    def serve():
+        for conn in listener:
+            grt.go(echo, conn)
+
+    def ask(number):
+        with grt.dial("tcp", listener.addr) as conn:
+            for turn in range(3):
+                said = b"%d of %d" % (turn, number)
+                conn.write(said)
+                assert conn.read_exactly(len(said)) == said
+
+    server = grt.go(serve)
+    clients = [grt.go(ask, number) for number in range(1000)]
+    for client in clients:
+        client.result()
+    listener.close()
+    server.result()
