@@ -29,10 +29,9 @@ def say(repl, statement, answer=PROMPT):
 
 def test_goroutines_run_while_the_prompt_waits(repl):
     say(repl, "ticks = []")
-    say(
-        repl,
-        "def tick():\n    while True:\n        sleep(0.01)\n        ticks.append(1)\n        len(ticks) == 5 and print('five' + '!')\n\n",
-    )
+    for line in ("def tick():", "    while len(ticks) < 5:", "        sleep(0.01); ticks.append(1)"):
+        repl.sendline(line)
+    say(repl, "    print('five' + '!')\n")
     repl.sendline("g = go(tick)")
     repl.expect("five!")  # printed while the prompt waits
 

@@ -323,7 +323,7 @@ def test_close_from_another_thread_wakes_readers_of_all_threads():
 # -- more connections than descriptors
 
 EXHAUSTED = """
-    import resource, socket, grt
+    import resource, socket, time, grt
     def main():
         listener = grt.listen("tcp", "127.0.0.1:0")
         served = grt.go(accept_all, listener)
@@ -365,6 +365,17 @@ def test_accept_without_descriptors_backs_off_and_goes_on():
 
 def test_a_listener_closed_while_it_backs_off_says_so():
     then = """
+        listener.close()
+        served.result()
+        print("ended")
+    """
+    assert run_program(EXHAUSTED.format(then=then.strip())) == (0, "served 1\nended\n", "")
+
+
+def test_a_listener_closed_in_the_turn_in_which_the_back_off_is_over_says_so():
+    then = """
+        grt.current_loop().call_soon(time.sleep, 0.5)  # both deadlines pass, main's first
+        grt.sleep(0.0001)
         listener.close()
         served.result()
         print("ended")

@@ -219,7 +219,7 @@ class NetFD:
             mutex_lock(news.mutex)
             side.waiter = None
             mutex_unlock(news.mutex)
-            if not in_time:
+            if not in_time and not self.closed:
                 return False
         if self.closed:
             raise self.closed_error()
