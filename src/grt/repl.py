@@ -1,177 +1,186 @@
 """The REPL of `python -m grt`: Python's own prompt, beside which goroutines and callbacks go on running.
 
-The thread that reads lines is the thread that runs goroutines. While a line is being edited, readline calls the
-interpreter's input hook; there the prompt's goroutine parks until a key is pressed, and the others have the thread.
-Invariants: statements and the prompt belong to the main goroutine, so Ctrl-C ends a statement or a line and nothing
-else; without a terminal lines are read plainly, and goroutines run while statements block.
+The keyboard is a descriptor like any other. The main goroutine runs the statements, and parks while a line is typed;
+the event loop hands each key to readline, through the functions that readline has for programs with a loop of their
+own, and the line that a key completes wakes the main goroutine.
+
+Invariants: readline has the terminal only while a line is awaited, so statements find it as always; Ctrl-C is the
+main goroutine's, so it ends the statement, or the line, and nothing else.
 Threads: the main thread only.
-Rejected: reading lines in a second thread (readline there cannot be interrupted: Ctrl-C leaves the prompt hanging).
+Rejected: reading in a second thread (its half-typed line cannot be thrown away from here); readline's input hook
+(goroutines stand still for a tenth of a second after each key).
 """
 
-import atexit
 import code
 import ctypes
 import os
-import signal
 import sys
-import threading
 from math import inf
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import grt
-from grt import loop as callbacks
 from grt import poll, sock
 from grt._core.goroutine import Goroutine, enter, fire
+from grt.loop import EventLoop, Handler
 
 __all__ = ["interact"]
 
-HISTORY = Path("~/.grt_history").expanduser()
+HISTORY = Path("~/.grt_history").expanduser()  # not Python's own, which 3.13 keeps in a form that readline cannot read
 HISTORY_LINES = 1000
-SETTLE = 0.02  # seconds until readline is certainly waiting again, and a signal ends that wait
+READING = 0x80000  # readline's RL_STATE_CALLBACK: it has a line to read, as `begin` told it
 
 
-class Keyboard(callbacks.Handler):
-    """Wakes the prompt's goroutine when there is something to read on the terminal."""
+class Terminal(Handler):
+    """Lines from the terminal, edited as far as the terminal itself can."""
 
-    def __init__(self, fd: int) -> None:
-        super().__init__(fd)
-        self.waiter: Goroutine | None = None
+    def __init__(self) -> None:
+        super().__init__(sys.stdin.fileno())
+        self.reader: Goroutine | None = None  # who waits for the line
+        self.line: str | None = None  # what was typed last, None for the end of input
 
-    def on_event(self, flags: int) -> None:
-        if self.waiter is not None:
-            fire(self.waiter)
-
-    def wait(self) -> None:
-        """Lets the other goroutines run until a key is pressed."""
+    def read_line(self, prompt: object) -> str:
+        """Waits for a line, while other goroutines run; raises EOFError at the end of input."""
+        self.reader = enter()
         loop = grt.current_loop()
-        self.waiter = enter()
-        loop.add(self, poll.READ)
+        sys.stdout.flush()
         try:
-            self.waiter.arm()
-            self.waiter.park(inf)
+            self.begin(str(prompt))
+            loop.add(self, poll.READ)
+            self.reader.arm()
+            self.reader.park(inf)
+        except BaseException:
+            self.abandon()
+            raise
         finally:
             loop.discard(self)
-            self.waiter = None
+        if self.line is None:
+            raise EOFError
+        return self.line
+
+    def begin(self, prompt: str) -> None:
+        print(prompt, end="", flush=True)
+
+    def on_event(self, flags: int) -> None:
+        line = sys.stdin.readline()
+        self.finish(line.rstrip("\n") if line else None)
+
+    def finish(self, line: str | None) -> None:
+        """Takes the line, and no key of the next one."""
+        self.line = line
+        grt.current_loop().discard(self)
+        assert self.reader is not None
+        fire(self.reader)
+
+    def abandon(self) -> None:
+        """Forgets what was typed."""
 
 
-class Prompt:
-    """The input hook, and the way of a Ctrl-C from there to readline, which alone can throw a half-edited line away."""
+class Editor(Terminal):
+    """Lines edited by readline, with history and completion. AttributeError or ValueError if it cannot be called."""
 
-    def __init__(self, keyboard: Keyboard) -> None:
-        self.keyboard = keyboard
-        self.main = grt.current()
-        self.interrupted = False  # an interrupt that ended a park here is on its way to readline
-        self.statement_sigint = signal.getsignal(signal.SIGINT)  # what an interrupt means to a statement
-        self.callback = ctypes.CFUNCTYPE(ctypes.c_int)(self.hook)
-        self.pointer = ctypes.c_void_p.in_dll(ctypes.pythonapi, "PyOS_InputHook")
-
-    def read_line(self, prompt: str) -> str:
-        self.interrupted = False
-        self.pointer.value = ctypes.cast(self.callback, ctypes.c_void_p).value
-        try:
-            return input(prompt)
-        finally:
-            self.pointer.value = None
-
-    def hook(self) -> int:
-        """Called by readline whenever it begins to wait for a key."""
-        if grt.current() is self.main:  # input() in a goroutine waits as it would anywhere
-            try:
-                self.keyboard.wait()
-            except KeyboardInterrupt:
-                # readline looks for signals only when one has ended its own wait, and after calling the hook,
-                # which must not take it first: so once more, without the hook.
-                self.interrupted = True
-                self.pointer.value = None
-                threading.Timer(SETTLE, signal.pthread_kill, (threading.get_ident(), signal.SIGINT)).start()
-        return 0
-
-    def on_sigint(self, signum: int, frame: FrameType | None) -> None:
-        if self.interrupted:
-            raise KeyboardInterrupt
-        if self.is_in_hook(frame):  # which readline's C code has called, and would lose the exception
-            self.main.throw(KeyboardInterrupt())
-        elif callable(self.statement_sigint):
-            self.statement_sigint(signum, frame)
-
-    def is_in_hook(self, frame: FrameType | None) -> bool:
-        while frame is not None and frame.f_code is not Prompt.hook.__code__:
-            frame = frame.f_back
-        return frame is not None
-
-    def interact(self, banner: str, names: dict[str, Any]) -> None:
-        signal.signal(signal.SIGINT, self.on_sigint)
-        try:
-            code.interact(banner=banner, readfunc=self.read_line, local=names, exitmsg="")
-        finally:
-            signal.signal(signal.SIGINT, self.statement_sigint)
-
-
-def edit_lines(names: dict[str, Any]) -> None:
-    """Editing, history and completion, where this Python has readline."""
-    try:
-        import readline
+    def __init__(self, readline: Any, names: dict[str, Any]) -> None:
         import rlcompleter
-    except ImportError:
-        return
-    readline.set_completer(rlcompleter.Completer(names).complete)
-    edit_line = "libedit" in (readline.__doc__ or "")
-    readline.parse_and_bind("bind ^I rl_complete" if edit_line else "tab: complete")
-    try:
-        readline.read_history_file(HISTORY)
-    except OSError:
-        pass  # there is none yet
-    readline.set_history_length(HISTORY_LINES)
 
-    def save() -> None:
+        super().__init__()
+        self.prompt = b""
+        self.readline = readline
+        readline.set_completer(rlcompleter.Completer(names).complete)
+        readline.parse_and_bind("tab: complete")
+        self.library = ctypes.CDLL(readline.__file__)  # through it, the library that it is linked with
+        take_line = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+        self.take_line = take_line(self.on_line)  # kept, for readline calls it
+        self.library.rl_callback_handler_install.argtypes = ctypes.c_char_p, take_line
+        self.library.free.argtypes = (ctypes.c_void_p,)
+        self.state = ctypes.c_ulong.in_dll(self.library, "rl_readline_state")
+        ctypes.c_int.in_dll(self.library, "rl_catch_signals").value = 0  # Python does
+
+    def begin(self, prompt: str) -> None:
+        self.prompt = prompt.encode()
+        self.install()
+
+    def install(self) -> None:
+        """Shows the prompt and lets readline have the keys from here on."""
+        width, height = os.get_terminal_size(self.fd)
+        self.library.rl_set_screen_size(height, width)
+        self.library.rl_callback_handler_install(self.prompt, self.take_line)
+
+    def on_event(self, flags: int) -> None:
+        if not self.state.value & READING:  # a goroutine has called input() meanwhile, or a debugger
+            self.install()
+        self.library.rl_callback_read_char()
+
+    def on_line(self, pointer: int | None) -> None:
+        """Called by readline with a line to be freed, or without one at Ctrl-D."""
+        self.library.rl_callback_handler_remove()
+        line = None
+        if pointer is not None:
+            line = ctypes.string_at(pointer).decode(errors="surrogateescape")
+            self.library.free(pointer)
+            self.remember(line)
+        self.finish(line)
+
+    def remember(self, line: str) -> None:
+        last = self.readline.get_history_item(self.readline.get_current_history_length())
+        if line and line != last:
+            self.readline.add_history(line)
+
+    def abandon(self) -> None:
+        self.library.rl_free_line_state()
+        self.library.rl_callback_sigcleanup()
+        self.library.rl_callback_handler_remove()
+
+    def load_history(self) -> None:
         try:
-            readline.write_history_file(HISTORY)
+            self.readline.read_history_file(HISTORY)
+        except OSError:
+            pass  # there is none yet
+        self.readline.set_history_length(HISTORY_LINES)
+
+    def save_history(self) -> None:
+        try:
+            self.readline.write_history_file(HISTORY)
         except OSError:
             pass  # a home that cannot be written to is no reason to end with an error
 
-    atexit.register(save)
-
 
 def at_hand() -> dict[str, Any]:
-    """The names that the prompt begins with."""
-    names: dict[str, Any] = {"__name__": "__console__", "grt": grt, "sock": sock, "callbacks": callbacks}
-    names |= {name: getattr(grt, name) for name in grt.__all__ if not name.startswith("__")}
-    names |= {name: getattr(poll, name) for name in poll.__all__}
-    names |= {"EventLoop": callbacks.EventLoop, "loop": grt.current_loop()}
-    return names
+    """The names that a session begins with."""
+    names: dict[str, Any] = {"__name__": "__main__", "grt": grt, "sock": sock, "EventLoop": EventLoop}
+    for module in (poll, grt):
+        names |= {name: getattr(module, name) for name in module.__all__}
+    return names | {"loop": grt.current_loop()}
 
 
-def session() -> None:
-    names = at_hand()
-    banner = (
-        f"grt {grt.__version__} ({'compiled' if grt.__compiled__ else 'pure'}) on Python {sys.version.split()[0]}\n"
-        "Goroutines go on running while the prompt waits: try go(print, 'hello'). "
-        "At hand: go, sleep, listen, dial, sock, Poller, loop, ..."
-    )
-    if not sys.stdin.isatty():
-        code.interact(banner="", readfunc=read_plainly, local=names, exitmsg="")
-        return
-    edit_lines(names)
-    Prompt(Keyboard(sys.stdin.fileno())).interact(banner, names)
-
-
-def read_plainly(prompt: str) -> str:
-    """A line of a stdin that is no terminal, without a prompt."""
-    line = sys.stdin.readline()
-    if not line:
-        raise EOFError
-    return line.rstrip(os.linesep)
-
-
-def interact() -> None:
-    """Runs the REPL until end of file or exit(); goroutines still alive then are cancelled.
-
-    >>> from grt.repl import interact
-    >>> interact()  # doctest: +SKIP
-    """
+def converse(names: dict[str, Any], banner: str) -> None:
+    """Reads statements from the terminal and runs them, until the end of input."""
     try:
-        grt.run(session)
-    except SystemExit as leaving:
-        sys.exit(leaving.code)
+        import readline
+
+        editor = Editor(readline, names)
+    except (ImportError, AttributeError, ValueError):  # there is none, or it is another library under its name
+        code.interact(banner, Terminal().read_line, names, exitmsg="")
+        return
+    editor.load_history()
+    try:
+        code.interact(banner, editor.read_line, names, exitmsg="")
+    finally:
+        editor.save_history()
+
+
+def session(version: str) -> None:
+    names = at_hand()
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        converse(
+            names, f"{version}\nGoroutines go on running while the prompt waits: go, sleep, listen, dial, sock, ..."
+        )
+    else:
+        exec(compile(sys.stdin.read(), "<stdin>", "exec"), names)
+
+
+def interact(version: str) -> None:
+    """Runs the REPL until Ctrl-D or exit(); a stdin that is no terminal is run as a program, as Python itself does it.
+
+    Goroutines that are still alive then are cancelled.
+    """
+    grt.run(session, version)

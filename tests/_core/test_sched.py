@@ -4,6 +4,7 @@ import gc
 import os
 import re
 import socket
+import sys
 import threading
 from pathlib import Path
 
@@ -176,6 +177,23 @@ def test_a_goroutine_may_block_inside_a_greenlet_of_its_own():
 
     goroutines = [grt.go(outer) for _ in range(5)]
     assert [g.result() for g in goroutines] == [[g] * 3 for g in goroutines]
+
+
+UNSAFE = not grt.__compiled__ and not getattr(sys, "_is_gil_enabled", lambda: True)() and greenlet.__version__ < "3.5.3"
+
+
+@pytest.mark.skipif(UNSAFE, reason="this greenlet switches with the interpreter's locks held")
+def test_goroutines_may_block_while_the_interpreter_holds_a_lock_for_them():
+    """list() fills itself from an iterator with its lock held, where there is no GIL."""
+
+    def numbers():
+        for number in range(20):
+            grt.sleep(0.0001)
+            yield number
+
+    for _ in range(20):
+        goroutines = [grt.go(list, numbers()) for _ in range(10)]
+        assert [g.result() for g in goroutines] == [list(range(20))] * 10
 
 
 def test_one_that_throws_greenlets_own_exit_ends_alone():

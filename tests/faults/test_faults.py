@@ -10,6 +10,7 @@ import random
 import resource
 import socket
 import struct
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from tests.child import finish, read_line, spawn, wait_ready
 
 CONNECTIONS = int(os.environ.get("GRT_FAULTS", "1500"))
 AT_ONCE = 100
+# How far a process's memory varies by itself: without a GIL, what one thread frees another collects later.
+NOISE = 2_000_000 if getattr(sys, "_is_gil_enabled", lambda: True)() else 20_000_000
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: the close to come sends a reset
 
 SERVER = """
@@ -125,4 +128,4 @@ def test_random_faults_leave_no_descriptor_no_goroutine_and_no_memory():
     status, _, err = finish(child)
     assert (status, err) == (0, "")
     assert before == warm == after
-    assert grown - memory < 2_000_000
+    assert grown - memory < NOISE

@@ -149,7 +149,10 @@ class EventLoop:
     def discard(self, handler: Handler) -> None:
         """`remove`, for whoever cannot know whether handler, or the loop, is still there."""
         if self.waker.fd >= 0 and self.poller.data_of(handler.fd) is handler:
-            self.poller.unregister(handler.fd)
+            try:
+                self.poller.unregister(handler.fd)
+            except (KeyError, ValueError):
+                pass  # its thread has ended, and closed the loop, at this moment
 
     def call_soon(self, fn: Callable[..., object], *args: Any) -> None:
         """Calls fn(*args) in the loop's next turn. Any thread may ask."""

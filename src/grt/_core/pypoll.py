@@ -153,7 +153,8 @@ class Epoll(Backend):
         return number
 
     def bits(self, mask: int) -> int:
-        asked: int = _select.EPOLLRDHUP
+        # Half a close is news for whoever reads; level-triggered, it would never let a mere writer's wait be quiet.
+        asked: int = _select.EPOLLRDHUP if mask & (READ | EDGE) else 0
         if mask & READ:
             asked |= _select.EPOLLIN
         if mask & WRITE:
@@ -268,7 +269,7 @@ class Poll(Backend):
         if watch.quiet & ERROR:
             return
         wanted = watch.mask & ~watch.quiet
-        asked = 0 if watch.quiet & HANGUP else _POLLRDHUP
+        asked = 0 if watch.quiet & HANGUP or not watch.mask & (READ | EDGE) else _POLLRDHUP
         if wanted & READ:
             asked |= _select.POLLIN
         if wanted & WRITE:

@@ -2,8 +2,8 @@
 
 A call that would block says so by its value (None, or WOULD_BLOCK), an error is an OSError, SIGPIPE is never raised.
 
-Invariants: one call here is one system call on a descriptor, but for the first call on a descriptor that was opened
-elsewhere, whose family has to be asked for.
+Invariants: one call here is one system call on a descriptor, but for accept, whose new socket object asks for its own
+name, and for the first call on a descriptor that was opened elsewhere, whose family has to be asked for.
 Threads: anyone; a dict's single operations are atomic.
 Rejected: os.read and os.write, which cannot ask for no SIGPIPE.
 """
@@ -57,9 +57,11 @@ _SEND_FLAGS = getattr(_socket, "MSG_NOSIGNAL", 0)
 def _socket_of(fd: int) -> _socket.socket:
     found = _sockets.get(fd)
     if found is None:
-        found = _socket.socket(fileno=fd)
-        found.setblocking(False)
-        _sockets[fd] = found
+        made = _socket.socket(fileno=fd)
+        made.setblocking(False)
+        found = _sockets.setdefault(fd, made)
+        if found is not made:  # another thread asked at the same moment; one that is dropped would close the number
+            made.detach()
     return found
 
 

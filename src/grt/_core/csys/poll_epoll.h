@@ -33,7 +33,9 @@ static void grt_epoll_close(grt_poller *poller) {
 }
 
 static inline int grt_epoll_control(grt_poller *poller, int operation, int fd, int mask, uint32_t generation) {
-    struct epoll_event event = {.events = EPOLLRDHUP};
+    struct epoll_event event = {.events = 0};
+    /* Half a close is news for whoever reads; level-triggered, it would never let a mere writer's wait be quiet. */
+    if (mask & (GRT_READ | GRT_EDGE)) event.events |= EPOLLRDHUP;
     if (mask & GRT_READ) event.events |= EPOLLIN;
     if (mask & GRT_WRITE) event.events |= EPOLLOUT;
     if (mask & GRT_EDGE) event.events |= EPOLLET;

@@ -48,7 +48,7 @@ static inline void grt_poll_ask(grt_poll_table *table, int place, int fd) {
     int wanted = watch->mask & ~watch->quiet;
     table->asked[place].fd = watch->quiet & GRT_ERROR ? ~fd : fd;
     table->asked[place].events = (short)((wanted & GRT_READ ? POLLIN : 0) | (wanted & GRT_WRITE ? POLLOUT : 0) |
-                                         (watch->quiet & GRT_HANGUP ? 0 : POLLRDHUP));
+                                         (watch->quiet & GRT_HANGUP || !(watch->mask & (GRT_READ | GRT_EDGE)) ? 0 : POLLRDHUP));
 }
 
 static inline int grt_poll_place(grt_poll_table *table, int fd) {

@@ -21,8 +21,29 @@ static inline PyObject *grt_greenlet_new(PyObject *run, PyObject *parent) {
 
 static inline PyObject *grt_greenlet_current(void) { return (PyObject *)PyGreenlet_GetCurrent(); }
 
+#ifdef Py_GIL_DISABLED
+/* list(conn) parks while CPython holds the list's lock, which it knows by the thread, and greenlet before 3.5.3 hands
+   the next greenlet. So the locks are let go, as at a blocking call, and hidden until this greenlet runs again. */
+static uintptr_t grt_hide_locks(uintptr_t shown) {
+    PyThreadState *thread = PyEval_SaveThread();
+    uintptr_t hidden = thread->critical_section;
+    thread->critical_section = shown;
+    PyEval_RestoreThread(thread);
+    return hidden;
+}
+#endif
+
 /* Runs target until somebody switches back. What is passed along is nothing: news travels in the Goroutine. */
 static inline int grt_greenlet_switch(PyObject *target) {
+#ifdef Py_GIL_DISABLED
+    if (PyThreadState_Get()->critical_section != 0) {
+        uintptr_t hidden = grt_hide_locks(0);
+        PyObject *nothing = PyGreenlet_Switch((PyGreenlet *)target, NULL, NULL);
+        grt_hide_locks(hidden);
+        Py_XDECREF(nothing);
+        return nothing == NULL ? -1 : 0;
+    }
+#endif
     PyObject *nothing = PyGreenlet_Switch((PyGreenlet *)target, NULL, NULL);
     if (nothing == NULL) return -1;
     Py_DECREF(nothing);

@@ -1,0 +1,244 @@
+"""The event loop itself: dispatch, timers, calls from other threads, and what survives a handler that raises."""
+
+import os
+import socket
+import threading
+
+import pytest
+
+from grt._core.loop import EventLoop, Handler
+from grt.poll import EDGE, READ, Poller
+
+LIMIT = 30  # seconds; nothing waits it out unless a test fails
+
+
+@pytest.fixture(params=Poller.backends())
+def loop(request):
+    loop = EventLoop(request.param)
+    giving_up = loop.call_later(LIMIT, loop.stop)
+    yield loop
+    giving_up.cancel()
+    loop.close()
+
+
+@pytest.fixture
+def pairs():
+    made = [socket.socketpair() for _ in range(4)]
+    for pair in made:
+        for end in pair:
+            end.setblocking(False)
+    yield made
+    for pair in made:
+        for end in pair:
+            end.close()
+
+
+class Reader(Handler):
+    """Notes what it reads; does whatever else a test wants."""
+
+    def __init__(self, end, note, then=None):
+        super().__init__(end.fileno())
+        self.end, self.note, self.then = end, note, then
+
+    def on_event(self, flags):
+        self.note.append(self.end.recv(100))
+        if self.then is not None:
+            self.then()
+
+
+def test_a_handler_is_called_when_its_descriptor_is_readable(loop, pairs):
+    (near, far), note = pairs[0], []
+    loop.add(Reader(near, note, loop.stop), READ)
+    far.send(b"news")
+    loop.run()
+    assert note == [b"news"]
+
+
+def test_calls_come_in_the_order_of_their_delays(loop):
+    note = []
+    loop.call_later(0.02, note.append, 2)
+    loop.call_later(0.01, note.append, 1)
+    loop.call_later(0.03, loop.stop)
+    loop.run()
+    assert note == [1, 2]
+
+
+def test_a_cancelled_call_is_never_made(loop):
+    note = []
+    call = loop.call_later(0.0, note.append, "no")
+    assert call.cancel() is True and call.cancel() is False
+    loop.call_later(0.01, loop.stop)
+    loop.run()
+    assert note == []
+
+
+def test_other_threads_queue_calls_and_wake_the_loop(loop):
+    seen = []
+
+    def work():
+        loop.call_soon(lambda: seen.append(threading.current_thread()))
+        loop.call_soon(loop.stop)
+
+    thread = threading.Thread(target=work)
+    loop.call_soon(thread.start)
+    loop.run()
+    thread.join()
+    assert seen == [threading.current_thread()]
+
+
+def test_stop_from_another_thread_ends_run(loop):
+    thread = threading.Thread(target=loop.stop)
+    loop.call_soon(thread.start)
+    loop.run()
+    thread.join()
+
+
+def test_stop_before_run_makes_it_return_at_once(loop):
+    loop.stop()
+    loop.run()
+    assert not loop.running
+
+
+def test_a_running_loop_cannot_be_run_again(loop):
+    errors = []
+
+    def again():
+        try:
+            loop.run()
+        except RuntimeError as error:
+            errors.append(str(error))
+        loop.stop()
+
+    loop.call_soon(again)
+    loop.run()
+    assert errors == ["this event loop is already running"]
+
+
+def test_a_callback_cannot_turn_its_loop(loop):
+    errors = []
+    loop.on_error = lambda source, error: errors.append(type(error))
+    loop.call_soon(loop.turn, 0.0)
+    loop.call_soon(loop.stop)
+    loop.run()
+    assert errors == [RuntimeError]
+
+
+def test_what_raises_is_reported_and_the_loop_goes_on(loop, pairs):
+    (near, far), note, reported = pairs[0], [], []
+    loop.on_error = lambda source, error: reported.append((source, type(error)))
+    handler = Reader(near, note, lambda: 1 / 0)
+
+    def fail():
+        raise KeyError("soon")
+
+    loop.add(handler, READ)
+    loop.call_soon(fail)
+    loop.call_later(0.0, fail)
+    far.send(b"x")
+    loop.call_later(0.05, loop.stop)
+    loop.run()
+    assert note == [b"x"]
+    assert (handler, ZeroDivisionError) in reported and len(reported) == 3
+
+
+def test_without_a_hook_errors_are_printed(loop, capsys):
+    loop.call_soon(lambda: 1 / 0)
+    loop.call_soon(loop.stop)
+    loop.run()
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_an_interrupt_ends_run_and_the_rest_of_the_batch_comes_later(loop, pairs):
+    note = []
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    for near, far in pairs:
+        loop.add(Reader(near, note, interrupt), READ | EDGE)
+        far.send(b"once")
+    for _ in pairs:
+        with pytest.raises(KeyboardInterrupt):
+            loop.run()
+    assert note == [b"once"] * len(pairs)
+
+
+def test_a_handler_removed_in_the_batch_gets_nothing(loop, pairs):
+    note, handlers = [], []
+
+    for near, far in pairs:
+        handlers.append(Reader(near, note))
+        far.send(b"x")
+
+    def first():
+        for handler in handlers:
+            loop.discard(handler)
+        loop.call_soon(loop.stop)
+
+    for handler in handlers:
+        handler.then = first
+        loop.add(handler, READ)
+    loop.run()
+    assert note == [b"x"]
+
+
+def test_an_event_of_a_closed_and_reused_number_wakes_nobody(loop, pairs):
+    note, fresh = [], []
+    near, far = pairs[0]
+    other, its_far = socket.socketpair()
+    handlers = [Reader(near, note), Reader(other, note)]
+
+    def reuse():
+        for handler in handlers:
+            loop.discard(handler)
+        number = other.fileno()
+        other.close()
+        fresh.extend(socket.socketpair())
+        assert number in {end.fileno() for end in fresh}
+        for end in fresh:
+            loop.add(Reader(end, note), READ)
+        loop.call_soon(loop.call_soon, loop.stop)
+
+    for handler in handlers:
+        handler.then = reuse
+        loop.add(handler, READ)
+    far.send(b"x")
+    its_far.send(b"x")
+    loop.run()
+    assert note == [b"x"]
+    for end in (its_far, *fresh):
+        end.close()
+
+
+def test_discard_forgives_what_remove_does_not(loop, pairs):
+    handler = Reader(pairs[0][0], [])
+    loop.discard(handler)
+    with pytest.raises(KeyError):
+        loop.remove(handler)
+
+
+def test_timers_do_not_starve_descriptors(loop, pairs):
+    (near, far), note = pairs[0], []
+
+    def again():
+        loop.call_later(0.0, again)
+
+    again()
+    loop.add(Reader(near, note, loop.stop), READ)
+    far.send(b"x")
+    loop.run()
+    assert note == [b"x"]
+
+
+def test_close_gives_every_descriptor_back_and_may_be_repeated():
+    before = len(os.listdir("/dev/fd"))
+    loop = EventLoop()
+    loop.close()
+    loop.close()
+    loop.wake()  # by a thread that has not heard: nothing happens
+    assert len(os.listdir("/dev/fd")) == before
+
+
+def test_a_handler_without_on_event_says_so():
+    with pytest.raises(NotImplementedError, match="Handler has no on_event"):
+        Handler(0).on_event(READ)
