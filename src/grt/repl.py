@@ -86,8 +86,9 @@ class Editor(Terminal):
         self.prompt = b""
         self.readline = readline
         readline.set_completer(rlcompleter.Completer(names).complete)
-        readline.parse_and_bind("tab: complete")
         self.library = ctypes.CDLL(readline.__file__)  # through it, the library that it is linked with
+        self.genuine = hasattr(self.library, "rl_callback_sigcleanup")  # or else libedit, under readline's name
+        readline.parse_and_bind("tab: complete" if self.genuine else "bind ^I rl_complete")
         take_line = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
         self.take_line = take_line(self.on_line)  # kept, for readline calls it
         self.library.rl_callback_handler_install.argtypes = ctypes.c_char_p, take_line
@@ -106,7 +107,7 @@ class Editor(Terminal):
         self.library.rl_callback_handler_install(self.prompt, self.take_line)
 
     def on_event(self, flags: int) -> None:
-        if not self.state.value & READING:  # a goroutine has called input() meanwhile, or a debugger
+        if self.genuine and not self.state.value & READING:  # a goroutine has called input() meanwhile, or a debugger
             self.install()
         self.library.rl_callback_read_char()
 
@@ -127,7 +128,8 @@ class Editor(Terminal):
 
     def abandon(self) -> None:
         self.library.rl_free_line_state()
-        self.library.rl_callback_sigcleanup()
+        if self.genuine:
+            self.library.rl_callback_sigcleanup()
         self.library.rl_callback_handler_remove()
 
     def load_history(self) -> None:

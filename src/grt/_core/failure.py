@@ -3,6 +3,8 @@
 Threads: made by the goroutine's thread, dropped by whichever has the last reference.
 """
 
+import atexit
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -12,15 +14,31 @@ __all__ = ["Failure", "line_of", "set_reporter"]
 class Failure:
     """An exception that left a goroutine: reported when it is dropped before anyone has taken it by `result`."""
 
-    __slots__ = ("error", "report")
+    __slots__ = ("__weakref__", "error", "report")
 
     def __init__(self, error: BaseException, report: "tuple[Any, ...] | None") -> None:
         self.error = error
         self.report = report  # what the Proc's reporter is called with; None once it need not be
+        if report is not None:
+            _kept.add(self)
 
     def __del__(self) -> None:
-        if self.report is not None and reporter is not None:
-            reporter(self.error, *self.report)
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Reports it, unless somebody has taken it."""
+        report, self.report = self.report, None
+        if report is not None and reporter is not None:
+            reporter(self.error, *report)
+
+
+_kept: "weakref.WeakSet[Failure]" = weakref.WeakSet()  # those that may still be taken
+
+
+def report_kept() -> None:
+    """At the end of the program nobody will ask any more, and later there may be nothing left to print with."""
+    for failure in list(_kept):
+        failure.give_up()
 
 
 # Called with (error, goroutine's name, its id, (file, line) of its start) for an exception nobody took. Set from above.
@@ -40,3 +58,6 @@ def line_of(code: Any, offset: int) -> "tuple[str, int] | None":
         if start <= offset < end and line is not None:
             return code.co_filename, line
     return code.co_filename, code.co_firstlineno
+
+
+atexit.register(report_kept)
