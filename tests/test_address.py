@@ -31,7 +31,8 @@ def test_join_is_the_inverse_of_split(address):
 @pytest.mark.parametrize(
     ("written", "error", "told"),
     [
-        ("localhost", ValueError, "has no port: write 'localhost:8888'"),
+        ("localhost", ValueError, "write 'localhost:8888'"),
+        ("8888", ValueError, "write ':8888'"),
         ("::1:80", ValueError, r"'\[::1\]:80'"),
         ("host:", ValueError, "'' is neither a port number"),
         ("host:no-such-service", ValueError, "'no-such-service'"),

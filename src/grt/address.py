@@ -20,6 +20,8 @@ def split(address: str | Address) -> Address:
     elif isinstance(address, str):
         host, colon, service = address.rpartition(":")
         if not colon:
+            if address.isdigit():
+                raise ValueError(f"address {address!r} is a port alone: write ':{address}' for all hosts")
             raise ValueError(f"address {address!r} has no port: write {address + ':8888'!r}, or ':8888' for all hosts")
         if host.startswith("[") and host.endswith("]"):
             host = host[1:-1]

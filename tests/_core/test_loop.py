@@ -1,13 +1,17 @@
 """The event loop itself: dispatch, timers, calls from other threads, and what survives a handler that raises."""
 
+import math
 import os
+import random
+import signal
 import socket
+import sys
 import threading
 
 import pytest
 
 from grt._core.loop import EventLoop, Handler
-from grt.poll import EDGE, READ, Poller
+from grt.poll import EDGE, READ, WRITE, Poller
 
 LIMIT = 30  # seconds; nothing waits it out unless a test fails
 
@@ -86,6 +90,65 @@ def test_other_threads_queue_calls_and_wake_the_loop(loop):
     assert seen == [threading.current_thread()]
 
 
+def test_each_threads_calls_are_made_in_its_order(loop):
+    note, left = [], [4]
+
+    def last():
+        left[0] -= 1
+        if not left[0]:
+            loop.stop()
+
+    def work(name):
+        for number in range(500):
+            loop.call_soon(note.append, (name, number))
+        loop.call_soon(last)
+
+    threads = [threading.Thread(target=work, args=[name]) for name in range(4)]
+    for thread in threads:
+        thread.start()
+    loop.run()
+    for thread in threads:
+        thread.join()
+    for name in range(4):
+        assert [number for found, number in note if found == name] == list(range(500))
+
+
+def while_waiting(loop, act):
+    """Turns once, for as long as it takes; another thread acts when the loop is in its wait."""
+
+    def work():
+        while not loop.waiting:
+            pass
+        act()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    loop.turn(-1.0)
+    thread.join()
+    assert len(loop.timers) == 1, "only the limit has ended the wait"
+
+
+def test_wake_from_another_thread_ends_the_wait(loop):
+    while_waiting(loop, loop.wake)
+
+
+def test_a_wake_before_the_wait_is_not_lost(loop):
+    loop.wake()
+    loop.turn(-1.0)
+    assert len(loop.timers) == 1
+
+
+def test_a_signal_handler_can_wake_the_loop_and_queue_calls(loop):
+    note = []
+    former = signal.signal(signal.SIGUSR1, lambda number, frame: loop.call_soon(note.append, number))
+    try:
+        while_waiting(loop, lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1))
+        loop.turn(0.0)  # the wait may have ended by the signal, before the call was queued
+    finally:
+        signal.signal(signal.SIGUSR1, former)
+    assert note == [signal.SIGUSR1]
+
+
 def test_stop_from_another_thread_ends_run(loop):
     thread = threading.Thread(target=loop.stop)
     loop.call_soon(thread.start)
@@ -146,6 +209,37 @@ def test_without_a_hook_errors_are_printed(loop, capsys):
     loop.call_soon(loop.stop)
     loop.run()
     assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_an_on_error_that_raises_ends_run_and_the_rest_comes_later(loop, pairs):
+    note, reported = [], []
+
+    def give_up(source, error):
+        reported.append(source)
+        raise error
+
+    loop.on_error = give_up
+    for near, far in pairs:
+        loop.add(Reader(near, note, lambda: 1 / 0), READ | EDGE)
+        far.send(b"once")
+    loop.call_soon(note.append, "soon")
+    loop.call_later(0.0, note.append, "later")
+    for _ in pairs:
+        with pytest.raises(ZeroDivisionError):
+            loop.run()
+    assert note == [b"once"] * len(pairs) and len(set(reported)) == len(pairs)
+    loop.call_soon(loop.stop)
+    loop.run()
+    assert note[len(pairs) :] == ["later", "soon"]
+
+
+def test_a_standard_error_that_is_gone_does_not_end_the_loop(loop, monkeypatch):
+    broken = open(os.devnull)  # cannot be written to
+    monkeypatch.setattr(sys, "stderr", broken)
+    loop.call_soon(lambda: 1 / 0)
+    loop.call_soon(loop.stop)
+    loop.run()
+    broken.close()
 
 
 def test_an_interrupt_ends_run_and_the_rest_of_the_batch_comes_later(loop, pairs):
@@ -230,9 +324,125 @@ def test_timers_do_not_starve_descriptors(loop, pairs):
     assert note == [b"x"]
 
 
-def test_close_gives_every_descriptor_back_and_may_be_repeated():
+def test_descriptors_do_not_starve_timers_and_calls(loop, pairs):
+    near, far = pairs[0]
+    note = []
+
+    class Busy(Handler):
+        def on_event(self, flags):
+            """Leaves what there is, so that there is always something."""
+
+    loop.add(Busy(near.fileno()), READ)
+    far.send(b"x")
+    loop.call_soon(note.append, "soon")
+    loop.call_later(0.01, note.append, "later")
+    loop.call_later(0.02, loop.stop)
+    loop.run()
+    assert note == ["soon", "later"]
+
+
+def test_calls_that_queue_calls_do_not_starve_descriptors_and_timers(loop, pairs):
+    (near, far), note = pairs[0], []
+
+    def again():
+        loop.call_soon(again)
+
+    def later():
+        note.append("later")
+        far.send(b"x")
+
+    again()
+    loop.call_later(0.01, later)
+    loop.add(Reader(near, note, loop.stop), READ)
+    loop.run()
+    assert note == ["later", b"x"]
+
+
+def test_modify_replaces_what_a_handler_is_called_for(loop, pairs):
+    near, far = pairs[0]
+    flags = []
+
+    class Flags(Handler):
+        def on_event(self, found):
+            flags.append(found)
+
+    handler = Flags(near.fileno())
+    loop.add(handler, READ)
+    loop.turn(0.0)
+    assert flags == []
+    loop.modify(handler, WRITE)
+    far.send(b"x")
+    loop.turn(0.0)
+    assert flags == [WRITE]
+    loop.modify(handler, READ | WRITE)
+    loop.turn(0.0)
+    assert flags == [WRITE, READ | WRITE]
+    loop.remove(handler)
+    loop.turn(0.0)
+    assert len(flags) == 2
+
+
+def test_a_call_that_is_due_can_still_be_cancelled_by_an_earlier_one(loop):
+    note = []
+    first = loop.call_later(0.0, lambda: second.cancel())
+    second = loop.call_later(0.0, note.append, "no")
+    loop.call_later(0.0, loop.stop)
+    loop.run()
+    assert note == [] and first.cancel() is False
+
+
+def test_ten_thousand_calls_come_in_order_or_not_at_all(loop):
+    rng, note, kept = random.Random(7), [], []
+    made = [loop.call_later(rng.random() / 100, note.append, number) for number in range(10_000)]
+    for number, call in enumerate(made):
+        if rng.random() < 0.5:
+            assert call.cancel()
+        else:
+            kept.append((call.when, number))
+    loop.call_later(0.5, loop.stop)
+    loop.run()
+    assert note == [number for _, number in sorted(kept)]
+
+
+def test_a_delay_that_is_no_number_is_named(loop):
+    with pytest.raises(ValueError, match="nan"):
+        loop.call_later(math.nan, print)
+    assert len(loop.timers) == 1
+
+
+def test_a_delay_without_end_never_comes(loop):
+    call = loop.call_later(math.inf, print, "never")
+    loop.call_later(0.01, loop.stop)
+    loop.run()
+    assert call.cancel() is True
+
+
+def test_an_unknown_backend_is_named_with_those_there_are():
+    with pytest.raises(ValueError, match="'devpoll' here: choose from .*poll"):
+        EventLoop("devpoll")
+
+
+def test_a_descriptor_is_added_once(loop, pairs):
+    loop.add(Reader(pairs[0][0], []), READ)
+    with pytest.raises(KeyError, match="already registered"):
+        loop.add(Reader(pairs[0][0], []), READ)
+
+
+def test_a_loop_closed_by_a_callback_ends_its_run(loop, pairs):
+    note = []
+    for near, far in pairs:
+        loop.add(Reader(near, note, loop.close), READ)
+        far.send(b"x")
+    loop.run()
+    assert note == [b"x"] and not loop.running
+    with pytest.raises(ValueError, match="closed"):
+        loop.run()
+
+
+@pytest.mark.parametrize("backend", Poller.backends())
+def test_close_gives_every_descriptor_back_and_may_be_repeated(backend):
     before = len(os.listdir("/dev/fd"))
-    loop = EventLoop()
+    loop = EventLoop(backend)
     loop.close()
     loop.close()
     loop.wake()  # by a thread that has not heard: nothing happens

@@ -130,7 +130,8 @@ class EventLoop:
         # Called by `run` before each wait; true means that there is more to do and the wait must not block.
         # The scheduler of goroutines hangs itself in here.
         self.before_wait: Callable[[], bool] | None = None
-        # Called with (source, exception) when a handler or call raises; by default the traceback is printed.
+        # Called with (source, exception) when a handler or call raises; by default the traceback is printed. What it
+        # raises itself leaves `run`, so that a program can make any error end it; another `run` goes on from there.
         self.on_error: Callable[[object, BaseException], object] = print_error
         self.poller.register(self.waker.fd, READ, self.waker)
 
@@ -161,8 +162,11 @@ class EventLoop:
 
     def call_later(self, delay: float, fn: Callable[..., object], *args: Any) -> ScheduledCall:
         """Calls fn(*args) after delay seconds; returns the call, which can be cancelled."""
+        moment = now() + delay
+        if moment != moment:
+            raise ValueError(f"a delay is a number of seconds, not {delay!r}")
         call = ScheduledCall(self, fn, args)
-        self.timers.arm(call, now() + delay)
+        self.timers.arm(call, moment)
         return call
 
     def wake(self) -> None:
@@ -255,15 +259,22 @@ class EventLoop:
                 self.on_error(fn, error)
 
     def close(self) -> None:
-        """Gives the loop's own descriptors back. Handlers still added are forgotten, their descriptors left open."""
+        """Gives the loop's own descriptors back. Handlers still added are forgotten, their descriptors left open.
+
+        Called by one of the loop's own callbacks it ends `run`. Closing again does nothing.
+        """
         if self.waker.fd >= 0:
             self.poller.close()
             self.waker.close()
+            self.stopping = self.running
 
 
 def print_error(source: object, error: BaseException) -> None:
     import sys
     import traceback
 
-    print(f"grt: {source!r} raised, and the event loop goes on:", file=sys.stderr)
-    traceback.print_exception(type(error), error, error.__traceback__)
+    try:
+        print(f"grt: {source!r} raised, and the event loop goes on:", file=sys.stderr)
+        traceback.print_exception(type(error), error, error.__traceback__)
+    except Exception:
+        pass  # no standard error to print on: that is no reason to stop serving

@@ -3,11 +3,12 @@
 A call that would block says so by its value (None, or WOULD_BLOCK), an error is an OSError, SIGPIPE is never raised.
 
 Invariants: one call here is one system call on a descriptor, but for accept, whose new socket object asks for its own
-name, and for the first call on a descriptor that was opened elsewhere, whose family has to be asked for.
+name and is then told not to block, and for the first call on a descriptor that was opened elsewhere.
 Threads: anyone; a dict's single operations are atomic.
 Rejected: os.read and os.write, which cannot ask for no SIGPIPE.
 """
 
+import errno
 import math
 import os
 import socket as _socket
@@ -52,11 +53,18 @@ now = time.monotonic
 _sockets: dict[int, _socket.socket] = {}
 
 _SEND_FLAGS = getattr(_socket, "MSG_NOSIGNAL", 0)
+_NON_BLOCKING = getattr(_socket, "SOCK_NONBLOCK", 0)  # 0 where it takes a call of its own
+
+
+def _error(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
 
 
 def _socket_of(fd: int) -> _socket.socket:
     found = _sockets.get(fd)
     if found is None:
+        if fd < 0:
+            raise _error(errno.EBADF)
         made = _socket.socket(fileno=fd)
         made.setblocking(False)
         found = _sockets.setdefault(fd, made)
@@ -66,7 +74,8 @@ def _socket_of(fd: int) -> _socket.socket:
 
 
 def _adopt(made: _socket.socket) -> int:
-    made.setblocking(False)
+    if made.gettimeout() != 0.0:
+        made.setblocking(False)
     if hasattr(_socket, "SO_NOSIGPIPE"):  # macOS, which has no MSG_NOSIGNAL
         made.setsockopt(_socket.SOL_SOCKET, _socket.SO_NOSIGPIPE, 1)
     fd = made.fileno()
@@ -78,7 +87,7 @@ def _adopt(made: _socket.socket) -> int:
 
 
 def socket_open(family: int, type: int) -> int:
-    return _adopt(_socket.socket(family, type))
+    return _adopt(_socket.socket(family, type | _NON_BLOCKING))
 
 
 def recv(fd: int, size: int) -> bytes | None:
@@ -126,23 +135,32 @@ def _plain(address: tuple[Any, ...]) -> Address:
 
 def _packed(fd: int, address: Address) -> tuple[Any, ...]:
     """An address for the kernel; checked first, because the socket object would look a name up and block."""
-    if not isinstance(address, tuple):
+    host, port = address if isinstance(address, tuple) and len(address) == 2 else (None, None)
+    if not isinstance(host, str) or not isinstance(port, int):
         raise TypeError(f"an address is a tuple (host, port), not {address!r}")
-    host, port = address
     if not 0 <= port <= 65535:
         raise ValueError(f"port {port} is not between 0 and 65535")
     name, _, scope = host.partition("%")
-    for family in (_socket.AF_INET, _socket.AF_INET6):
+    for family, numeric in ((_socket.AF_INET, host), (_socket.AF_INET6, name)):
         try:
-            _socket.inet_pton(family, name)
+            _socket.inet_pton(family, numeric)
         except OSError:
             continue
-        if _socket_of(fd).family != family:
-            raise OSError(97, os.strerror(97))
-        if not scope:
-            return name, port
-        return name, port, 0, int(scope) if scope.isdigit() else _socket.if_nametoindex(scope)
+        found = _scope(scope)
+        if _socket_of(fd).family != family:  # the kernel's own answers: an IPv4 address is too short for IPv6
+            raise _error(errno.EINVAL if family == _socket.AF_INET else errno.EAFNOSUPPORT)
+        return (numeric, port, 0, found) if found else (numeric, port)
     raise ValueError(f"{host!r} is not a numeric IPv4 or IPv6 address")
+
+
+def _scope(name: str) -> int:
+    """The interface's number in "fe80::1%eth0" or "fe80::1%2"; 0 where none is named."""
+    if not name or (name.isascii() and name.isdigit()):
+        return int(name or 0)
+    try:
+        return _socket.if_nametoindex(name)
+    except OSError:
+        raise _error(errno.ENODEV) from None
 
 
 def bind(fd: int, address: Address) -> int:
@@ -153,7 +171,9 @@ def bind(fd: int, address: Address) -> int:
 def connect(fd: int, address: Address) -> int:
     try:
         _socket_of(fd).connect(_packed(fd, address))
-    except BlockingIOError:
+    except BlockingIOError as error:
+        if error.errno != errno.EINPROGRESS:
+            raise
         return WOULD_BLOCK
     return 0
 
@@ -201,7 +221,7 @@ def remote_address(fd: int) -> Address:
 def tcp_state(fd: int) -> int:
     option = getattr(_socket, "TCP_INFO", None) or getattr(_socket, "TCP_CONNECTION_INFO", None)
     if option is None:
-        raise OSError(95, os.strerror(95))
+        raise _error(errno.ENOTSUP)
     return _socket_of(fd).getsockopt(_socket.IPPROTO_TCP, option, 1)[0]
 
 

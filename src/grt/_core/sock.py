@@ -4,6 +4,7 @@ Invariants: a call that would block raises BlockingIOError; every other error is
 Threads: any; the descriptor is the caller's to guard.
 """
 
+import errno
 import os
 import sys
 from typing import Any
@@ -67,7 +68,7 @@ STATES = DARWIN_STATES if sys.platform == "darwin" else LINUX_STATES
 
 
 def would_block(call: str, fd: int, hint: str) -> BlockingIOError:
-    return BlockingIOError(11 if sys.platform == "linux" else 35, f"{call} on descriptor {fd} would block: {hint}")
+    return BlockingIOError(errno.EAGAIN, f"{call} on descriptor {fd} would block: {hint}")
 
 
 def open(family: int = 2, type: int = 1) -> int:
@@ -110,7 +111,7 @@ def write(fd: int, data: Any) -> int:
     """Writes as much of data as the kernel takes now; returns how many bytes that was."""
     count = system.send(fd, data, 0)
     if count == WOULD_BLOCK:
-        raise would_block("write", fd, "the kernel's buffer is full; wait until it is writable")
+        raise would_block("write", fd, "the kernel takes no more now; wait until it is writable")
     return count
 
 

@@ -129,24 +129,49 @@ static Py_ssize_t grt_send(int fd, PyObject *data, Py_ssize_t offset) {
     return n;
 }
 
+/* The interface's number in "fe80::1%eth0" or "fe80::1%2". */
+static int grt_scope(const char *name, uint32_t *index) {
+    char *end = NULL;
+    *index = *name == '-' ? 0 : (uint32_t)strtoul(name, &end, 10);
+    if (end != NULL && *end == 0) return 0;
+    *index = if_nametoindex(name);
+    if (*index) return 0;
+    errno = ENODEV;
+    PyErr_SetFromErrno(PyExc_OSError);
+    return -1;
+}
+
+/* (host, port), checked: a string and a number in their ranges. */
+static const char *grt_host_and_port(PyObject *address, uint16_t *port) {
+    if (!PyTuple_Check(address) || PyTuple_GET_SIZE(address) != 2 || !PyUnicode_Check(PyTuple_GET_ITEM(address, 0)) ||
+        !PyLong_Check(PyTuple_GET_ITEM(address, 1))) {
+        PyErr_Format(PyExc_TypeError, "an address is a tuple (host, port), not %R", address);
+        return NULL;
+    }
+    int overflow;
+    long number = PyLong_AsLongAndOverflow(PyTuple_GET_ITEM(address, 1), &overflow);
+    if (overflow || number < 0 || number > 65535) {
+        PyErr_Format(PyExc_ValueError, "port %S is not between 0 and 65535", PyTuple_GET_ITEM(address, 1));
+        return NULL;
+    }
+    *port = htons((uint16_t)number);
+    Py_ssize_t length;
+    const char *host = PyUnicode_AsUTF8AndSize(PyTuple_GET_ITEM(address, 0), &length);
+    if (host == NULL || strlen(host) == (size_t)length) return host;
+    PyErr_SetString(PyExc_ValueError, "embedded null character");
+    return NULL;
+}
+
 /* ("127.0.0.1", 80) or ("fe80::1%eth0", 80) -> the kernel's form. Names are the resolver's business, not ours. */
 static int grt_pack_address(PyObject *address, struct sockaddr_storage *out, socklen_t *size) {
-    const char *host;
-    int port;
-    if (!PyTuple_Check(address)) {
-        PyErr_Format(PyExc_TypeError, "an address is a tuple (host, port), not %R", address);
-        return -1;
-    }
-    if (!PyArg_ParseTuple(address, "si:address", &host, &port)) return -1;
-    if (port < 0 || port > 65535) {
-        PyErr_Format(PyExc_ValueError, "port %d is not between 0 and 65535", port);
-        return -1;
-    }
+    uint16_t port;
+    const char *host = grt_host_and_port(address, &port);
+    if (host == NULL) return -1;
     memset(out, 0, sizeof *out);
     struct sockaddr_in *four = (struct sockaddr_in *)out;
     if (inet_pton(AF_INET, host, &four->sin_addr) == 1) {
         four->sin_family = AF_INET;
-        four->sin_port = htons((uint16_t)port);
+        four->sin_port = port;
         *size = sizeof *four;
         return 0;
     }
@@ -159,8 +184,8 @@ static int grt_pack_address(PyObject *address, struct sockaddr_storage *out, soc
         name[length] = 0;
         if (inet_pton(AF_INET6, name, &six->sin6_addr) == 1) {
             six->sin6_family = AF_INET6;
-            six->sin6_port = htons((uint16_t)port);
-            if (scope) six->sin6_scope_id = if_nametoindex(scope + 1) ? if_nametoindex(scope + 1) : (uint32_t)atoi(scope + 1);
+            six->sin6_port = port;
+            if (scope && grt_scope(scope + 1, &six->sin6_scope_id) < 0) return -1;
             *size = sizeof *six;
             return 0;
         }
@@ -279,7 +304,7 @@ static PyObject *grt_remote_address(int fd) {
     return grt_unpack_address(&at);
 }
 
-/* The number of the connection's state as the platform counts it; pysys.TCP_STATES names them. */
+/* The number of the connection's state as the platform counts it; sock.py's STATES name them. */
 static int grt_tcp_state(int fd) {
 #if defined(__linux__)
     struct tcp_info info;
