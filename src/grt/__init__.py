@@ -15,22 +15,28 @@ def main():
 grt.run(main)
 """
 
+from grt._core.chan import Chan, RecvChan, SendChan, chan
 from grt._core.errors import Cancelled, Closed
 from grt._core.go import current, go, gosched, sleep
 from grt._core.goroutine import Goroutine
-from grt._core.version import __compiled__, __version__
+from grt._core.select import select
 from grt.goroutine import Uncaught, current_loop, excepthook, run, timeout
 from grt.net import Conn, Listener, dial, listen
+from grt.version import __compiled__, __version__
 
 __all__ = [
     "Cancelled",
+    "Chan",
     "Closed",
     "Conn",
     "Goroutine",
     "Listener",
+    "RecvChan",
+    "SendChan",
     "Uncaught",
     "__compiled__",
     "__version__",
+    "chan",
     "current",
     "current_loop",
     "dial",
@@ -39,6 +45,7 @@ __all__ = [
     "gosched",
     "listen",
     "run",
+    "select",
     "sleep",
     "timeout",
 ]

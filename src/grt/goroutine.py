@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple, TypeVar
 
-from grt._core.failure import set_reporter
+from grt._core.errors import set_reporter
 from grt._core.go import current
 from grt._core.goroutine import here
 from grt._core.sched import Proc

@@ -47,7 +47,7 @@ class Terminal(Handler):
         try:
             self.begin(str(prompt))
             loop.add(self, poll.READ)
-            self.reader.arm()
+            self.reader.arm(self)
             self.reader.park(inf)
         except BaseException:
             self.abandon()

@@ -236,7 +236,7 @@ def wait_once(place, deadline):
     """Parks in place, as every blocking call does, and says how that ended."""
     me = grt.current()
     place.append(me)
-    me.arm()
+    me.arm("news")
     try:
         return EVENT if me.park(deadline) else DEADLINE
     except grt.Cancelled:
@@ -271,7 +271,7 @@ def test_each_park_has_one_winner_and_no_news_reaches_a_later_one():
             first = race(grt.current(), place, news, loop)
             expected.append((DEADLINE if DEADLINE in news else first, first, CANCELLED in news))
             outcomes.append(wait_once(place, when))
-            grt.current().arm()  # whatever lost must leave this one alone
+            grt.current().arm("news")  # whatever lost must leave this one alone
             pending = False
             try:
                 fired = grt.current().park(0.0)

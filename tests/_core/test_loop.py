@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from grt._core.loop import EventLoop, Handler
+from grt._core.loop import EventLoop, Handler, ScheduledCall
 from grt.poll import EDGE, READ, WRITE, Poller
 
 LIMIT = 30  # seconds; nothing waits it out unless a test fails
@@ -140,9 +140,10 @@ def test_a_wake_before_the_wait_is_not_lost(loop):
 
 def test_a_signal_handler_can_wake_the_loop_and_queue_calls(loop):
     note = []
+    loop.heed_signals()
     former = signal.signal(signal.SIGUSR1, lambda number, frame: loop.call_soon(note.append, number))
     try:
-        while_waiting(loop, lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1))
+        while_waiting(loop, lambda: signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1))
         loop.turn(0.0)  # the wait may have ended by the signal, before the call was queued
     finally:
         signal.signal(signal.SIGUSR1, former)
@@ -234,7 +235,7 @@ def test_an_on_error_that_raises_ends_run_and_the_rest_comes_later(loop, pairs):
 
 
 def test_a_standard_error_that_is_gone_does_not_end_the_loop(loop, monkeypatch):
-    broken = open(os.devnull)  # cannot be written to
+    broken = open(os.devnull)  # noqa: SIM115 - cannot be written to
     monkeypatch.setattr(sys, "stderr", broken)
     loop.call_soon(lambda: 1 / 0)
     loop.call_soon(loop.stop)
@@ -384,8 +385,9 @@ def test_modify_replaces_what_a_handler_is_called_for(loop, pairs):
 
 def test_a_call_that_is_due_can_still_be_cancelled_by_an_earlier_one(loop):
     note = []
-    first = loop.call_later(0.0, lambda: second.cancel())
-    second = loop.call_later(0.0, note.append, "no")
+    calls: list[ScheduledCall] = []
+    first = loop.call_later(0.0, lambda: calls[0].cancel())
+    calls.append(loop.call_later(0.0, note.append, "no"))
     loop.call_later(0.0, loop.stop)
     loop.run()
     assert note == [] and first.cancel() is False
@@ -418,7 +420,7 @@ def test_a_delay_without_end_never_comes(loop):
 
 
 def test_an_unknown_backend_is_named_with_those_there_are():
-    with pytest.raises(ValueError, match="'devpoll' here: choose from .*poll"):
+    with pytest.raises(ValueError, match=r"'devpoll' here: choose from .*poll"):
         EventLoop("devpoll")
 
 

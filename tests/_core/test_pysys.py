@@ -50,7 +50,7 @@ def test_a_number_closed_behind_our_back_and_given_out_anew_is_the_new_socket():
     os.close(fd)
     again = pysys.socket_open(socket.AF_INET6, socket.SOCK_STREAM)
     assert again == fd
-    with pytest.raises(OSError, match="Invalid argument|not supported"):  # of IPv6: it is not the old one
+    with pytest.raises(OSError, match=r"Invalid argument|not supported"):  # of IPv6: it is not the old one
         pysys.bind(again, ("127.0.0.1", 0))
     pysys.close(again)
 

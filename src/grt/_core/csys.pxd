@@ -1,4 +1,4 @@
-# The system calls, for the compiled build: csys/sys.h, with pysys.py as its twin of the same names.
+# The system calls and the lock, for the compiled build: csys/sys.h and csys/lock.h, with pysys.py as the twin.
 
 cdef extern from "sys.h" nogil:
     enum:
@@ -27,3 +27,17 @@ cdef extern from "sys.h":
     object remote_address "grt_remote_address"(int fd)
     int tcp_state "grt_tcp_state"(int fd) except -2
     object waker_open "grt_waker_open"()
+
+cdef extern from "Python.h":
+    int check_signals "PyErr_CheckSignals"() except -1
+
+cdef extern from "lock.h":
+    enum:
+        LOCKS "GRT_LOCKS"
+
+    ctypedef struct mutex "grt_mutex":
+        pass
+    mutex mutex_new "grt_mutex_new"()
+    # Declared by value, but macros: they take the lock by name.
+    void mutex_lock "grt_mutex_lock"(mutex lock)
+    void mutex_unlock "grt_mutex_unlock"(mutex lock)

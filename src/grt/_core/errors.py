@@ -1,6 +1,14 @@
-"""The exceptions that grt adds to Python's own."""
+"""The exceptions that grt adds to Python's own, and what left a goroutine by exception.
 
-__all__ = ["Cancelled", "Closed"]
+Threads: a Failure is made by the goroutine's thread, dropped by whichever has the last reference.
+"""
+
+import atexit
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["Cancelled", "Closed", "Failure", "line_of", "set_reporter"]
 
 
 class Closed(Exception):
@@ -16,3 +24,55 @@ class Cancelled(BaseException):
     """
 
     __module__ = "grt"
+
+
+class Failure:
+    """An exception that left a goroutine: reported when it is dropped before anyone has taken it by `result`."""
+
+    __slots__ = ("__weakref__", "error", "report")
+
+    def __init__(self, error: BaseException, report: "tuple[Any, ...] | None") -> None:
+        self.error = error
+        self.report = report  # what the Proc's reporter is called with; None once it need not be
+        if report is not None:
+            _kept.add(self)
+
+    def __del__(self) -> None:
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Reports it, unless somebody has taken it."""
+        report, self.report = self.report, None
+        if report is not None and reporter is not None:
+            reporter(self.error, *report)
+
+
+_kept: "weakref.WeakSet[Failure]" = weakref.WeakSet()  # those that may still be taken
+
+
+def report_kept() -> None:
+    """At the end of the program nobody will ask any more, and later there may be nothing left to print with."""
+    for failure in list(_kept):
+        failure.give_up()
+
+
+# Called with (error, goroutine's name, its id, (file, line) of its start) for an exception nobody took. Set from above.
+reporter: Callable[..., object] | None = None
+
+
+def set_reporter(report: Callable[..., object]) -> None:
+    global reporter
+    reporter = report
+
+
+def line_of(code: Any, offset: int) -> "tuple[str, int] | None":
+    """(file, line) of an offset in code, None for none."""
+    if code is None:
+        return None
+    for start, end, line in code.co_lines():
+        if start <= offset < end and line is not None:
+            return code.co_filename, line
+    return code.co_filename, code.co_firstlineno
+
+
+atexit.register(report_kept)

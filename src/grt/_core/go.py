@@ -53,8 +53,8 @@ def sleep(seconds: float) -> None:
     g = enter()
     if seconds > 0:
         deadline = deadline_of(seconds)
-        g.arm()
-        g.park_until(deadline)
+        g.arm("sleep")
+        g.park(deadline)
     elif seconds <= 0:
         g.proc.give_way(g)
     else:

@@ -1,7 +1,6 @@
 cimport cython
 
-from grt._core.cmutex cimport mutex, mutex_lock, mutex_new, mutex_unlock
-from grt._core.csys cimport NEVER, now
+from grt._core.csys cimport NEVER, mutex, mutex_lock, mutex_new, mutex_unlock, now
 from grt._core.loop cimport EventLoop
 from grt._core.timers cimport Timer, Timers, deadline_of
 
@@ -22,6 +21,10 @@ cdef enum:
     NEWS = 0
     DEADLINE = 1
     THROWN = 2
+
+    NOTHING = 0
+    PASSED = 1
+    CLOSED = 2
 
     TURNING = 1
     COLLECTING = 2
@@ -44,7 +47,39 @@ cdef class Scheduler:
     cpdef object close(self)
     cdef object spend(self, Goroutine g)
     cdef object give_way(self, Goroutine g)
+    cdef unsigned int below(self, unsigned int n) except? 0
     cdef str obstacle(self)
+
+
+@cython.final
+@cython.freelist(64)
+cdef class Clause:
+    cdef readonly Goroutine g
+    cdef readonly object place
+    cdef Waiters waiters
+    cdef Clause ahead
+    cdef Clause behind
+    cdef object value
+    cdef int news
+    cdef readonly int op
+    cdef int index
+
+    cdef void prepare(self, Goroutine g)
+
+
+@cython.final
+cdef class Waiters:
+    cdef Clause first
+    cdef Clause last
+
+    @cython.locals(last=Clause)
+    cdef void hang(self, Clause clause) noexcept
+    @cython.locals(ahead=Clause, behind=Clause)
+    cdef void unhang(self, Clause clause) noexcept
+    @cython.locals(clause=Clause)
+    cdef Clause take(self)
+    @cython.locals(clause=Clause, count=int)
+    cdef int take_all(self, int news) except -1
 
 
 @cython.final
@@ -69,30 +104,40 @@ cdef class Goroutine(Timer):
     cdef object pending
     cdef readonly double deadline
     cdef readonly object scope
-    cdef dict joiners
+    cdef Waiters joiners
+    cdef readonly Clause clause
+    cdef readonly object on
+    cdef readonly double since
     cdef object outcome
 
     cdef void prepare(self, Scheduler proc, object fn, object args)
     @cython.locals(proc=Scheduler, won=bint)
     cpdef bint throw(self, object error) except -1
-    @cython.locals(proc=Scheduler)
+    cdef Clause own_clause(self)
+    @cython.locals(proc=Scheduler, clause=Clause)
     cdef bint wait_end(self, Goroutine me, double deadline) except -1
     cdef object check(self)
     cpdef object set_deadline(self, double deadline, object scope)
     @cython.locals(proc=Scheduler, won=bint)
-    cpdef object arm(self)
+    cpdef object arm(self, object on)
     cpdef bint park(self, double deadline) except -1
-    @cython.locals(scoped=bint, timers=Timers)
-    cdef bint park_until(self, double deadline) except -1
+    @cython.locals(timers=Timers)
+    cpdef bint settle(self, double deadline) except -1
+    cdef bint judge(self, double deadline) except -1
 
 
 @cython.locals(g=Goroutine)
 cpdef Goroutine new_goroutine(Scheduler proc, object fn, object args)
 
+@cython.locals(clause=Clause)
+cpdef Clause new_clause(Goroutine g)
+
 @cython.locals(proc=Scheduler, won=bint)
+cdef bint claim(Goroutine g) except -1
+
 cpdef bint fire(Goroutine g) except -1
 
-cdef object make_runnable(Goroutine g)
+cpdef object make_runnable(Goroutine g)
 
 
 cpdef object set_proc(Scheduler proc)

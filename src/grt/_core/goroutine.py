@@ -1,9 +1,10 @@
 """Goroutines, and the one mechanism by which anything in grt blocks.
 
-To block, a goroutine *arms* itself (`arm`), hangs itself where the news will come from (a descriptor's side, another
-goroutine's end), and *parks* (`park`). Whoever has the news *fires* it (`fire`).
+To block, a goroutine hangs a *clause* in each place that may have news for it (a channel, a mutex, another
+goroutine's end; a descriptor's side holds the goroutine itself), *arms* itself (`arm`) and *parks* (`park`). Whoever
+has the news *fires* it (`fire`).
 
-Invariants: a park has one winner, because `fire` wins only by moving the state from PARKED under the scheduler's
+Invariants: a park has one winner, because `claim` wins only by moving the state from PARKED under the scheduler's
 mutex. `fire` is called with the lock held of the place where the goroutine hangs, and a goroutine leaves that place
 under the same lock before it parks again: no stale news reaches a later park. What is pending (a cancellation, an
 interrupt) is set, and taken, under the scheduler's mutex: it wins the park that is going on, or the next one.
@@ -16,8 +17,7 @@ from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
-from grt._core.errors import Cancelled
-from grt._core.failure import line_of
+from grt._core.errors import Cancelled, line_of
 from grt._core.loop import EventLoop
 from grt._core.timers import Timer, deadline_of
 
@@ -26,20 +26,24 @@ try:
 except ImportError:
     from grt._core import pysys as cython
 if not cython.compiled:
-    from grt._core.pymutex import mutex_lock, mutex_new, mutex_unlock
     from grt._core.pyswitch import proc_get, proc_set
-    from grt._core.pysys import NEVER, now
+    from grt._core.pysys import NEVER, mutex_lock, mutex_new, mutex_unlock, now
 
     NEW, RUNNABLE, RUNNING, PARKED, DONE = range(5)  # a goroutine's states
     NEWS, DEADLINE, THROWN = range(3)  # what won a park
+    NOTHING, PASSED, CLOSED = range(3)  # what a clause was told
     TURNING, COLLECTING, ENDED, LEAVING = 1, 2, 4, 8  # why a thread's stack must not block: bits of Scheduler.busy
 
 __all__ = [
+    "Clause",
     "Goroutine",
     "Scheduler",
+    "Waiters",
     "enter",
     "fire",
     "here",
+    "make_runnable",
+    "new_clause",
     "new_goroutine",
     "peek",
     "set_proc",
@@ -89,6 +93,10 @@ class Scheduler:
         """Lets every other runnable goroutine run before g, which is current, goes on."""
         raise NotImplementedError
 
+    def below(self, n: int) -> int:
+        """A random number from 0 to n - 1, each as likely."""
+        raise NotImplementedError
+
     def obstacle(self) -> str:
         """Why this stack must not block now."""
         if self.busy & ENDED:
@@ -98,6 +106,101 @@ class Scheduler:
         if self.busy & LEAVING:
             return "this goroutine has ended, and a finalizer or grt.excepthook is called for what it leaves"
         return "this is a callback of the event loop; start a goroutine for it with grt.go"
+
+
+class Clause:
+    """One goroutine in one place that may have news for it."""
+
+    __slots__ = ("ahead", "behind", "g", "index", "news", "op", "place", "value", "waiters")
+
+    def __init__(self) -> None:
+        raise TypeError("made by new_clause")
+
+    def prepare(self, g: "Goroutine") -> None:
+        self.g = g  # who waits
+        self.news = NOTHING  # PASSED or CLOSED once it was fired
+        if not cython.compiled:
+            self.place: Any = None  # in a select: the channel of its case
+            self.waiters: Waiters | None = None  # the queue it is in, None while it is in none
+            self.ahead: Clause | None = None  # its neighbours there
+            self.behind: Clause | None = None
+            self.value: Any = None  # what it sends, or has received
+            self.op = 0  # what it would do there: a channel's business
+            self.index = 0  # its case's position in a select
+
+    def __repr__(self) -> str:
+        return f"<Clause of {self.g!r}>"
+
+
+class Waiters:
+    """A queue of clauses, first come, first served; the lock of the place that it belongs to guards it.
+
+    Hanging and unhanging are O(1): a select that loses leaves nothing behind.
+    """
+
+    __slots__ = ("first", "last")
+
+    def __init__(self) -> None:
+        self.first: Clause | None = None
+        self.last: Clause | None = None
+
+    def __len__(self) -> int:
+        count = 0
+        clause = self.first
+        while clause is not None:
+            count += 1
+            clause = clause.behind
+        return count
+
+    def hang(self, clause: Clause) -> None:
+        """Puts clause at the end."""
+        last = self.last
+        clause.news = NOTHING
+        clause.waiters = self
+        clause.ahead = last
+        if last is None:
+            self.first = clause
+        else:
+            last.behind = clause
+        self.last = clause
+
+    def unhang(self, clause: Clause) -> None:
+        """Takes clause out; nothing if it is out already."""
+        if clause.waiters is not self:
+            return
+        ahead, behind = clause.ahead, clause.behind
+        if ahead is None:
+            self.first = behind
+        else:
+            ahead.behind = behind
+            clause.ahead = None
+        if behind is None:
+            self.last = ahead
+        else:
+            behind.ahead = ahead
+            clause.behind = None
+        clause.waiters = None
+
+    def take(self) -> Clause | None:
+        """Takes out the first clause whose goroutine it wins, None without any: the caller makes that one runnable.
+
+        Before a clause come those that lost to a deadline, say, and whose goroutine has not run yet.
+        """
+        while self.first is not None:
+            clause = self.first
+            self.unhang(clause)
+            if claim(clause.g):
+                return clause
+        return None
+
+    def take_all(self, news: int) -> int:
+        """Tells all of them news, and takes them out; returns how many it won."""
+        count = 0
+        while (clause := self.take()) is not None:
+            clause.news = news
+            make_runnable(clause.g)
+            count += 1
+        return count
 
 
 class Goroutine(Timer):
@@ -112,9 +215,9 @@ class Goroutine(Timer):
     """
 
     __slots__ = (
-        "__weakref__", "alert", "args", "code", "context", "deadline", "failed", "fn", "greenlet", "id",
-        "joiners", "name", "newer", "next", "offset", "older", "outcome", "pending", "proc", "scope",
-        "state", "winner",
+        "__weakref__", "alert", "args", "clause", "code", "context", "deadline", "failed", "fn", "greenlet", "id",
+        "joiners", "name", "newer", "next", "offset", "older", "on", "outcome", "pending", "proc", "scope",
+        "since", "state", "winner",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -142,10 +245,11 @@ class Goroutine(Timer):
                 None  # the exception to raise in its blocking call, at once or at the next
             )
             self.scope: Any = None  # the grt.timeout that set the deadline
+            self.on: Any = None  # what it waits for while it is parked
+            self.since = 0.0  # when it was parked, about: the monotonic time of the loop's last turn
             self.winner = NEWS  # of the last park: NEWS, DEADLINE or THROWN
-            self.joiners: dict[Goroutine, None] | None = (
-                None  # who waits for its end, in order; guarded by its scheduler's ends
-            )
+            self.joiners: Waiters | None = None  # who waits for its end; guarded by its scheduler's ends
+            self.clause: Clause | None = None  # what it hangs by when it waits in one place only; made once
             self.outcome: Any = None  # what it returned, or the Failure if it raised
             self.failed = False
 
@@ -212,16 +316,17 @@ class Goroutine(Timer):
             mutex_unlock(proc.ends)
             return True
         if self.joiners is None:
-            self.joiners = {}
-        self.joiners[me] = None
-        me.arm()
+            self.joiners = Waiters()
+        clause = me.own_clause()
+        self.joiners.hang(clause)
+        me.arm(self)
         mutex_unlock(proc.ends)
         try:
             return me.park(deadline)
         finally:
             mutex_lock(proc.ends)
-            if self.joiners is not None:
-                self.joiners.pop(me, None)
+            if clause.waiters is not None:
+                clause.waiters.unhang(clause)
             mutex_unlock(proc.ends)
 
     def result(self, timeout: float | None = None) -> Any:
@@ -255,9 +360,20 @@ class Goroutine(Timer):
         self.alert = self.pending is not None or deadline != NEVER
         mutex_unlock(self.proc.mutex)
 
-    def arm(self) -> None:
-        """From here on `fire` can win. What is pending has won already, so that no cancellation is slept through."""
+    def own_clause(self) -> Clause:
+        """The clause by which it waits in one place, and nowhere else."""
+        if self.clause is None:
+            self.clause = new_clause(self)
+        return self.clause
+
+    def arm(self, on: Any) -> None:
+        """From here on `fire` can win. What is pending has won already, so that no cancellation is slept through.
+
+        on is what it waits for, which people are told who ask what it is doing.
+        """
         proc = self.proc
+        self.on = on
+        self.since = proc.loop.moment
         mutex_lock(proc.mutex)
         won = self.pending is not None
         self.state = RUNNABLE if won else PARKED
@@ -271,26 +387,31 @@ class Goroutine(Timer):
 
         Raises what was thrown if that won, and the scope's TimeoutError when its deadline was the earlier one.
         """
-        if deadline != NEVER or self.deadline != NEVER:
-            return self.park_until(deadline)
-        self.proc.schedule(self)
-        if self.winner == THROWN:
-            self.check()
-        return True
+        return self.settle(deadline) or self.judge(deadline)
 
-    def park_until(self, deadline: float) -> bool:
-        scoped = self.deadline < deadline
-        timers = self.proc.loop.timers
-        timers.arm(self, self.deadline if scoped else deadline)
-        self.proc.schedule(self)
-        timers.cancel(self)
-        if self.winner == DEADLINE:
-            if scoped:
-                raise self.scope.expiry()
-            return False
+    def settle(self, deadline: float) -> bool:
+        """Runs others until the park has its winner; returns whether it is news. If not, `judge` tells what it is.
+
+        Between the two a caller can take its clauses back without a handler, whose C frame each parked goroutine
+        would keep.
+        """
+        if deadline == NEVER and self.deadline == NEVER:
+            self.proc.schedule(self)
+        else:
+            timers = self.proc.loop.timers
+            timers.arm(self, min(deadline, self.deadline))
+            self.proc.schedule(self)
+            timers.cancel(self)
+        self.on = None
+        return self.winner == NEWS
+
+    def judge(self, deadline: float) -> bool:
+        """Raises what ended a park that no news has ended; returns False if it was deadline."""
         if self.winner == THROWN:
             self.check()
-        return True
+        if self.deadline < deadline:
+            raise self.scope.expiry()
+        return False
 
     def expire(self) -> None:
         if fire(self):
@@ -303,21 +424,33 @@ def new_goroutine(proc: "Scheduler", fn: Any, args: Any) -> Goroutine:
     return g
 
 
-def fire(g: Goroutine) -> bool:
-    """Makes g runnable if it is parked; returns whether this call did it. Any thread may ask."""
+def new_clause(g: Goroutine) -> Clause:
+    clause: Clause = Clause.__new__(Clause)
+    clause.prepare(g)
+    return clause
+
+
+def claim(g: Goroutine) -> bool:
+    """Wins the park of g, if it is parked and nobody has: then this caller, and no other, makes it runnable."""
     proc = g.proc
     mutex_lock(proc.mutex)
     won = g.state == PARKED
     if won:
         g.state = RUNNABLE
     mutex_unlock(proc.mutex)
+    return won
+
+
+def fire(g: Goroutine) -> bool:
+    """Makes g runnable if it is parked; returns whether this call did it. Any thread may ask."""
+    won = claim(g)
     if won:
         make_runnable(g)
     return won
 
 
 def make_runnable(g: Goroutine) -> None:
-    """Queues g, whose state says RUNNABLE already; its own thread has to do it."""
+    """Queues g, whose park the caller has won; its own thread has to do it."""
     if proc_get() is g.proc:
         g.proc.push(g)
     else:

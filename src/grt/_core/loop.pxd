@@ -1,7 +1,7 @@
 cimport cython
 
 from grt._core.cpoll cimport READ
-from grt._core.csys cimport NEVER, close, now, waker_drain, waker_notify, waker_open
+from grt._core.csys cimport NEVER, check_signals, close, now, waker_drain, waker_notify, waker_open
 from grt._core.poller cimport Poller
 from grt._core.timers cimport Timer, Timers
 
@@ -18,6 +18,13 @@ cdef class Waker(Handler):
     cdef object close(self)
 
 
+@cython.final
+cdef class SignalPipe(Handler):
+    cdef bint seen
+    cdef readonly int writer
+    cpdef object close(self)
+
+
 cdef class ScheduledCall(Timer):
     cdef EventLoop loop
     cdef object fn
@@ -29,7 +36,9 @@ cdef class EventLoop:
     cdef readonly Timers timers
     cdef Waker waker
     cdef object soon
+    cdef readonly SignalPipe signals
     cdef int index
+    cdef readonly double moment
     cdef int count
     cdef readonly bint turning
     cdef readonly bint waiting
@@ -45,7 +54,7 @@ cdef class EventLoop:
     cdef double wait_time(self, double timeout) except -2
     @cython.locals(at=int, handler=Handler)
     cdef object dispatch(self)
-    @cython.locals(moment=double, timer=Timer)
+    @cython.locals(timer=Timer)
     cdef object expire(self)
     cdef object call_queued(self)
     cpdef object close(self)

@@ -7,6 +7,9 @@ Threads: the owner's only, except `call_soon`, `wake` and `stop`, which any thre
 Rejected: callbacks in the poller (it could then not be used alone); one queue for timers and soon (always sorts).
 """
 
+import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +23,7 @@ except ImportError:
     from grt._core import pysys as cython
 if not cython.compiled:
     from grt._core.pypoll import READ
-    from grt._core.pysys import NEVER, close, now, waker_drain, waker_notify, waker_open
+    from grt._core.pysys import NEVER, check_signals, close, now, waker_drain, waker_notify, waker_open
 
 __all__ = ["EventLoop", "Handler", "ScheduledCall"]
 
@@ -71,6 +74,27 @@ class Waker(Handler):
             close(writer)
 
 
+class SignalPipe(Handler):
+    """Ends the wait for a signal that comes just before it: the C handler of each writes a byte into this pipe."""
+
+    __slots__ = ("seen", "writer")
+
+    def __init__(self) -> None:
+        self.seen = False  # whether a signal came whose Python handler may not have run yet
+        self.fd, self.writer = os.pipe()
+        os.set_blocking(self.fd, False)
+        os.set_blocking(self.writer, False)
+
+    def on_event(self, flags: int) -> None:
+        self.seen = True
+        waker_drain(self.fd)
+
+    def close(self) -> None:
+        os.close(self.fd)
+        os.close(self.writer)
+        self.fd = -1
+
+
 class ScheduledCall(Timer):
     """What `call_later` returns: the call to come, which `cancel` takes back."""
 
@@ -105,9 +129,11 @@ class EventLoop:
         "before_wait",
         "count",
         "index",
+        "moment",
         "on_error",
         "poller",
         "running",
+        "signals",
         "soon",
         "stopping",
         "timers",
@@ -121,8 +147,10 @@ class EventLoop:
         self.timers = Timers()
         self.waker = Waker()
         self.soon: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self.signals: SignalPipe | None = None
         self.index = 0  # the next event of the batch to dispatch
         self.count = 0  # the batch's size
+        self.moment = now()  # of the last turn
         self.turning = False
         self.waiting = False  # whether it is in the poller now: who runs in this thread then is a signal's handler
         self.running = False
@@ -169,6 +197,34 @@ class EventLoop:
         self.timers.arm(call, moment)
         return call
 
+    def heed_signals(self) -> None:
+        """Lets a signal end the wait at once, whatever poller waits. Nothing outside the main thread.
+
+        It takes signal.set_wakeup_fd for itself, unless somebody other than a loop of grt has it.
+        """
+        global heeding
+        if threading.current_thread() is not threading.main_thread() or heeding is self:
+            return
+        if self.signals is None:
+            pipe = SignalPipe()
+            try:
+                self.poller.register(pipe.fd, READ, pipe)
+            except BaseException:
+                pipe.close()
+                raise
+            self.signals = pipe
+        previous = signal.set_wakeup_fd(self.signals.writer, warn_on_full_buffer=False)
+        if previous < 0 or (heeding is not None and heeding.signals.writer == previous):
+            heeding = self
+        else:
+            signal.set_wakeup_fd(previous)
+
+    def ignore_signals(self) -> None:
+        global heeding
+        if heeding is self:
+            heeding = None
+            signal.set_wakeup_fd(-1)
+
     def wake(self) -> None:
         """Ends the wait that is going on, or the next one. Any thread may ask, and a signal handler."""
         self.waker.notify()
@@ -183,6 +239,7 @@ class EventLoop:
         if self.running:
             raise RuntimeError("this event loop is already running")
         self.running = True
+        self.heed_signals()
         try:
             while not self.stopping:
                 busy = self.before_wait is not None and self.before_wait()
@@ -204,7 +261,11 @@ class EventLoop:
                 self.waiting = True
                 self.count = self.poller.collect(self.wait_time(timeout))
                 self.waiting = False
+                self.moment = now()
             self.dispatch()
+            if self.signals is not None and self.signals.seen:
+                self.signals.seen = False
+                check_signals()
             if self.timers:
                 self.expire()
             if self.soon:
@@ -239,9 +300,8 @@ class EventLoop:
 
     def expire(self) -> None:
         """Expires what is due now; what that arms waits for the next turn, so that timers cannot starve I/O."""
-        moment = now()
         while True:
-            timer: Timer = self.timers.pop_due(moment)
+            timer: Timer = self.timers.pop_due(self.moment)
             if timer is None:
                 return
             try:
@@ -264,9 +324,17 @@ class EventLoop:
         Called by one of the loop's own callbacks it ends `run`. Closing again does nothing.
         """
         if self.waker.fd >= 0:
+            if self.signals is not None:
+                self.ignore_signals()
+                self.signals.close()
+                self.signals = None
             self.poller.close()
             self.waker.close()
             self.stopping = self.running
+
+
+# The loop that signals wake: they are the main thread's, which touches this alone.
+heeding: EventLoop | None = None
 
 
 def print_error(source: object, error: BaseException) -> None:

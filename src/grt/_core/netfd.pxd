@@ -1,9 +1,9 @@
 cimport cython
 
-from grt._core.cmutex cimport mutex, mutex_lock, mutex_new, mutex_unlock
 from grt._core.cpoll cimport EDGE, ERROR, HANGUP, READ, WRITE
 from grt._core.csys cimport (
-    NEVER, WOULD_BLOCK, accept, close, connect, linger_zero, now, recv, recv_into, send, shutdown_write, socket_error,
+    NEVER, WOULD_BLOCK, accept, close, connect, linger_zero, mutex, mutex_lock, mutex_new, mutex_unlock, now,
+    recv, recv_into, send, shutdown_write, socket_error,
 )
 from grt._core.loop cimport EventLoop, Handler
 from grt._core.goroutine cimport Goroutine, Scheduler, enter, fire
@@ -46,7 +46,7 @@ cdef class NetFD:
     cdef object queue_up(self, Side side, Goroutine g)
     @cython.locals(news=Readiness)
     cdef object leave(self, Side side)
-    @cython.locals(news=Readiness, proc=Scheduler)
+    @cython.locals(news=Readiness, proc=Scheduler, won=bint)
     cdef bint wait(self, Side side, Goroutine g, double deadline) except -1
 
     @cython.locals(side=Side, g=Goroutine, data=bytes)

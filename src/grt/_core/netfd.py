@@ -26,7 +26,6 @@ try:
 except ImportError:
     from grt._core import pysys as cython
 if not cython.compiled:
-    from grt._core.pymutex import mutex_lock, mutex_new, mutex_unlock
     from grt._core.pypoll import EDGE, ERROR, HANGUP, READ, WRITE
     from grt._core.pysys import (
         NEVER,
@@ -35,6 +34,9 @@ if not cython.compiled:
         close,
         connect,
         linger_zero,
+        mutex_lock,
+        mutex_new,
+        mutex_unlock,
         now,
         recv,
         recv_into,
@@ -161,7 +163,7 @@ class NetFD:
         if side.queue is None:
             side.queue = deque()
         side.queue.append(g)
-        g.arm()
+        g.arm(self)
         mutex_unlock(news.mutex)
         self.queue_up(side, g)
         return g
@@ -199,10 +201,7 @@ class NetFD:
             self.release()
 
     def wait(self, side: Side, g: Goroutine, deadline: float) -> bool:
-        """Parks g, which is inside side, until there is news or deadline; returns False at the deadline.
-
-        When the park ends by an exception g is taken off by `leave`, which every call comes to.
-        """
+        """Parks g, which is inside side, until there is news or deadline; returns False at the deadline."""
         news = self.news
         proc = g.proc
         mutex_lock(news.mutex)
@@ -213,13 +212,13 @@ class NetFD:
                 news.follow(proc.loop)
             news.rearm(side)
             side.waiter = g
-            g.arm()
+            g.arm(self)
             mutex_unlock(news.mutex)
-            in_time = g.park(deadline)
+            won = g.settle(deadline)
             mutex_lock(news.mutex)
             side.waiter = None
             mutex_unlock(news.mutex)
-            if not in_time and not self.closed:
+            if not won and not g.judge(deadline) and not self.closed:
                 return False
         if self.closed:
             raise self.closed_error()

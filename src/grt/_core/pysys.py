@@ -1,4 +1,4 @@
-"""The system calls of layer 1 in plain Python: the twin of csys.pxd, for the build without a C compiler.
+"""The system calls of layer 1, and the lock, in plain Python: the twin of csys.pxd, for the build without a C compiler.
 
 A call that would block says so by its value (None, or WOULD_BLOCK), an error is an OSError, SIGPIPE is never raised.
 
@@ -13,19 +13,26 @@ import math
 import os
 import socket as _socket
 import time
+from threading import Lock as mutex_new
 from typing import Any
 
 __all__ = [
+    "LOCKS",
     "NEVER",
     "WOULD_BLOCK",
     "accept",
     "bind",
+    "check_signals",
     "close",
     "compiled",
     "connect",
     "linger_zero",
     "listen",
     "local_address",
+    "mutex",
+    "mutex_lock",
+    "mutex_new",
+    "mutex_unlock",
     "now",
     "recv",
     "recv_into",
@@ -44,6 +51,9 @@ __all__ = [
 compiled = False  # what `cython.compiled` says where Cython is not installed
 WOULD_BLOCK = -1
 NEVER = math.inf  # the moment that does not come
+LOCKS = True  # whether the lock locks: bytecode can be interrupted anywhere, so here it does on every interpreter
+
+mutex = mutex_new
 
 Address = tuple[str, int]
 
@@ -223,6 +233,18 @@ def tcp_state(fd: int) -> int:
     if option is None:
         raise _error(errno.ENOTSUP)
     return _socket_of(fd).getsockopt(_socket.IPPROTO_TCP, option, 1)[0]
+
+
+def mutex_lock(lock: mutex) -> None:
+    lock.acquire()
+
+
+def mutex_unlock(lock: mutex) -> None:
+    lock.release()
+
+
+def check_signals() -> None:
+    """Runs the handlers of signals that have come: between two bytecodes Python does it by itself."""
 
 
 def waker_open() -> tuple[int, int]:

@@ -1,12 +1,12 @@
 cimport cython
 
-from grt._core.cmutex cimport mutex_lock, mutex_unlock
+from grt._core.csys cimport mutex_lock, mutex_unlock
 from grt._core.cswitch cimport (
     arena_install, call_in, gc_hide, gc_show_if_kept, greenlet_current, greenlet_exit, greenlet_kill, greenlet_new,
     greenlet_set_parent, greenlet_switch, raised, switch_setup,
 )
 from grt._core.goroutine cimport (
-    COLLECTING, DONE, ENDED, LEAVING, RUNNABLE, RUNNING, TURNING, Goroutine, Scheduler, fire, new_goroutine, peek, set_proc,
+    COLLECTING, DONE, ENDED, LEAVING, PASSED, RUNNABLE, RUNNING, TURNING, Goroutine, Scheduler, new_goroutine, peek, set_proc,
 )
 from grt._core.loop cimport EventLoop
 
@@ -24,6 +24,7 @@ cdef class Proc(Scheduler):
     cdef Goroutine tail
     cdef int tick
     cdef int budget
+    cdef unsigned long long seed
     cdef Py_ssize_t id_next
     cdef Py_ssize_t id_end
     cdef list idle

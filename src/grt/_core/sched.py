@@ -13,21 +13,20 @@ Rejected: a hub greenlet (two switches per wake-up); a greenlet per goroutine (1
 import atexit
 import gc
 import itertools
+import random
 import threading
 from types import CoroutineType
 from typing import Any
 
-from grt._core.errors import Cancelled
-from grt._core.failure import Failure
-from grt._core.goroutine import Goroutine, Scheduler, fire, new_goroutine, peek, set_proc, set_proc_factory
+from grt._core.errors import Cancelled, Failure
+from grt._core.goroutine import Goroutine, Scheduler, new_goroutine, peek, set_proc, set_proc_factory
 
 try:
     import cython
 except ImportError:
     from grt._core import pysys as cython
 if not cython.compiled:
-    from grt._core.goroutine import COLLECTING, DONE, ENDED, LEAVING, RUNNABLE, RUNNING, TURNING
-    from grt._core.pymutex import mutex_lock, mutex_unlock
+    from grt._core.goroutine import COLLECTING, DONE, ENDED, LEAVING, PASSED, RUNNABLE, RUNNING, TURNING
     from grt._core.pyswitch import (
         arena_install,
         call_in,
@@ -42,6 +41,7 @@ if not cython.compiled:
         raised,
         switch_setup,
     )
+    from grt._core.pysys import mutex_lock, mutex_unlock
 
     POLL_EVERY = 61  # picks between two polls while goroutines are runnable, as in Go
     BUDGET = 128  # calls that may succeed at once before the caller gives way, so that a flood starves nobody
@@ -60,7 +60,8 @@ class Proc(Scheduler):
     """A thread's scheduler: its run queue, its loop, its goroutines, and the greenlets that they run on."""
 
     __slots__ = (
-        "budget", "head", "id_end", "id_next", "idle", "launcher", "main", "newest", "root", "tail", "tick", "worker",
+        "budget", "head", "id_end", "id_next", "idle", "launcher", "main", "newest", "root", "seed", "tail", "tick",
+        "worker",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -70,6 +71,7 @@ class Proc(Scheduler):
         self.tail: Goroutine | None = None
         self.tick = 0  # picks since the last poll
         self.budget = BUDGET  # calls that may still succeed before the current goroutine gives way
+        self.seed = random.randrange(1, 2**32)  # of `below`
         self.id_next = 0  # its block of goroutine ids, so that threads do not meet over a counter
         self.id_end = 0
         self.idle: list[Any] = []  # worker greenlets that have nothing to run
@@ -258,11 +260,11 @@ class Proc(Scheduler):
         mutex_lock(self.ends)
         g.state = DONE
         if g.joiners is not None:
-            for joiner in g.joiners:
-                fire(joiner)
+            g.joiners.take_all(PASSED)
             g.joiners = None
         mutex_unlock(self.ends)
         g.greenlet = None
+        g.clause = None
         g.older.newer = g.newer  # the main goroutine is older than all
         if g.newer is None:
             self.newest = g.older
@@ -283,6 +285,12 @@ class Proc(Scheduler):
         g.state = RUNNABLE
         self.push(g)
         self.schedule(g)
+
+    def below(self, n: int) -> int:
+        self.seed ^= (self.seed << 13) & 0xFFFFFFFF  # xorshift, after Marsaglia
+        self.seed ^= self.seed >> 17
+        self.seed ^= (self.seed << 5) & 0xFFFFFFFF
+        return (self.seed * n) >> 32
 
     def run_ready(self) -> bool:
         """Lets the runnable goroutines run when the current one turns the loop by itself; true if some still are."""
@@ -307,6 +315,7 @@ class Proc(Scheduler):
             if self.newest is g:  # it has kept its stack, by greenlets of its own
                 self.finish(g)
         self.current = self.main
+        self.main.clause = None
         for idle in self.idle:
             greenlet_kill(idle)
         greenlet_kill(self.launcher)
@@ -339,6 +348,7 @@ def new_proc() -> Proc:
     proc = Proc()
     set_proc(proc)
     _thread.end = ThreadEnd(proc)
+    proc.loop.heed_signals()
     return proc
 
 

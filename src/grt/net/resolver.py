@@ -56,7 +56,7 @@ class Question:
             waits = self.found is None and self.error is None
             if waits:
                 self.asker = g
-                g.arm()
+                g.arm(self)
         if waits:
             try:
                 g.park(inf)

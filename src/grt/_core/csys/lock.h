@@ -7,10 +7,12 @@
 #include <Python.h>
 
 #ifdef Py_GIL_DISABLED
+#define GRT_LOCKS 1
 typedef PyMutex grt_mutex;
 #define grt_mutex_lock(mutex) PyMutex_Lock(&(mutex))
 #define grt_mutex_unlock(mutex) PyMutex_Unlock(&(mutex))
 #else
+#define GRT_LOCKS 0
 typedef struct { char unused; } grt_mutex;
 #define grt_mutex_lock(mutex) ((void)(mutex))
 #define grt_mutex_unlock(mutex) ((void)(mutex))

@@ -2,12 +2,9 @@
 
 from importlib.metadata import version
 
-try:
-    import cython
-except ImportError:
-    from grt._core import pysys as cython
+from grt._core import timers
 
 __all__ = ["__compiled__", "__version__"]
 
 __version__ = version("grt")
-__compiled__ = bool(cython.compiled)  # False: the core runs as plain Python
+__compiled__ = not timers.__file__.endswith(".py")  # False: the core runs as plain Python

@@ -1,0 +1,62 @@
+cimport cython
+
+from grt._core.csys cimport NEVER, mutex, mutex_lock, mutex_new, mutex_unlock
+from grt._core.goroutine cimport CLOSED, PASSED, Clause, Goroutine, Waiters, enter, make_runnable
+from grt._core.timers cimport deadline_of
+
+
+cdef enum:
+    RECV = 0
+    RECV_OK = 1
+    SEND = 2
+
+
+
+@cython.final
+cdef class Chan:
+    cdef object __weakref__
+    cdef readonly Py_ssize_t capacity
+    cdef mutex mutex
+    cdef readonly bint closed
+    cdef list items
+    cdef Py_ssize_t head
+    cdef Py_ssize_t count
+    cdef Waiters receivers
+    cdef Waiters senders
+
+    @cython.locals(g=Goroutine, clause=Clause, deadline=double)
+    cpdef object send(self, object value, object timeout=*)
+    @cython.locals(closed=bint, sent=bint)
+    cpdef bint try_send(self, object value) except -1
+    cpdef object recv(self, object timeout=*)
+    cpdef tuple recv_ok(self, object timeout=*)
+    @cython.locals(g=Goroutine, clause=Clause, deadline=double)
+    cdef object receive(self, object timeout)
+    @cython.locals(again=bint)
+    cpdef object close(self)
+
+    @cython.locals(clause=Clause)
+    cdef bint put_locked(self, object value) except -1
+    @cython.locals(size=Py_ssize_t, more=Py_ssize_t, at=Py_ssize_t)
+    cdef object store_locked(self, object value)
+    @cython.locals(clause=Clause)
+    cdef object take_locked(self)
+    cdef object withdraw(self, Waiters waiters, Clause clause)
+
+
+@cython.final
+cdef class RecvChan:
+    cdef readonly Chan chan
+    cpdef object recv(self, object timeout=*)
+    cpdef tuple recv_ok(self, object timeout=*)
+
+
+@cython.final
+cdef class SendChan:
+    cdef readonly Chan chan
+    cpdef object send(self, object value, object timeout=*)
+    cpdef bint try_send(self, object value) except -1
+    cpdef object close(self)
+
+
+cpdef Chan chan(object capacity=*)

@@ -1,0 +1,179 @@
+"""select: waits on several channels at once; exactly one of the cases happens.
+
+Invariants: with the locks of all its channels held, in one order for everybody, a select either does one case or
+hangs a clause for each; so nobody sees half of it. It tries the cases in a random order, so that of several that are
+ready each is as likely. The losers are taken back before it returns.
+Threads: any.
+Rejected: one channel after the other (a partner can then be claimed that this side has to give back).
+"""
+
+from typing import Any
+
+from grt._core.chan import EMPTY, GONE, Chan, RecvChan, SendChan, recv_error, send_error
+from grt._core.goroutine import Clause, Goroutine, Waiters, enter, new_clause
+from grt._core.timers import deadline_of
+
+try:
+    import cython
+except ImportError:
+    from grt._core import pysys as cython
+if not cython.compiled:
+    from grt._core.chan import RECV, RECV_OK, SEND
+    from grt._core.goroutine import CLOSED, NOTHING, PASSED
+    from grt._core.pysys import LOCKS, NEVER, mutex_lock, mutex_unlock
+
+__all__ = ["select"]
+
+OPS = {"recv": RECV, "recv_ok": RECV_OK, "send": SEND}
+
+
+def select(*cases: Any, default: bool = False, timeout: float | None = None) -> "tuple[int, Any]":
+    """Waits until one of cases can happen, does it, and returns (its position, the value received).
+
+    A case is a channel's bound `recv` or `recv_ok`, or (its `send`, value); None in place of a case or of a send is
+    never ready. Of several that are ready one is chosen at random. With default=True it does not wait: it returns
+    (-1, None) when none is ready. Raises grt.Closed when the chosen channel is closed (`recv_ok` gives (None, False)
+    instead), and TimeoutError after timeout seconds. Without any case it waits for ever.
+
+    >>> import grt
+    >>> a, b = grt.chan(1), grt.chan(1)
+    >>> a.send("spam")
+    >>> grt.select(a.recv, b.recv)
+    (0, 'spam')
+    >>> grt.select(a.recv, (b.send, "eggs"))
+    (1, None)
+    """
+    g = enter()
+    deadline = NEVER if timeout is None else deadline_of(timeout)
+    clauses = clauses_of(g, cases)
+    order = lock_order(clauses) if LOCKS else None
+    lock_all(order)
+    done = first_that_can(clauses)
+    if done is not None or default:
+        unlock_all(order)
+        g.proc.spend(g)
+        return (-1, None) if done is None else outcome(done)
+    hang_all(clauses)
+    g.arm(clauses)
+    unlock_all(order)
+    won = g.settle(deadline)
+    lock_all(order)
+    done = unhang_all(clauses)
+    unlock_all(order)
+    if not won:
+        g.judge(deadline)
+        raise TimeoutError(f"none of {len(cases)} cases could happen within {timeout} s")
+    return outcome(done)
+
+
+def clauses_of(g: Goroutine, cases: "tuple[Any, ...]") -> "list[Clause]":
+    """A clause for each case that is not None, in random order."""
+    clauses: list[Clause] = []
+    for index, case in enumerate(cases):
+        clause = clause_of(g, case, index)
+        if clause is not None:
+            clauses.append(clause)
+    left = len(clauses)
+    while left > 1:
+        at = g.proc.below(left)
+        left -= 1
+        clauses[at], clauses[left] = clauses[left], clauses[at]
+    return clauses
+
+
+def clause_of(g: Goroutine, case: Any, index: int) -> "Clause | None":
+    bound, value, sends = case, None, False
+    if type(case) is tuple and len(case) == 2:
+        bound, value = case
+        sends = True
+    if bound is None:
+        return None
+    owner = getattr(bound, "__self__", None)
+    op = OPS.get(getattr(bound, "__name__", None), -1)
+    if type(owner) is RecvChan or type(owner) is SendChan:
+        owner = owner.chan
+    if type(owner) is not Chan or op < 0 or sends != (op == SEND):
+        raise TypeError(
+            f"case {index} of grt.select is {case!r}: a case is c.recv, c.recv_ok or (c.send, value), without a call"
+        )
+    clause = new_clause(g)
+    clause.place = owner
+    clause.op = op
+    clause.index = index
+    clause.value = value
+    return clause
+
+
+def first_that_can(clauses: "list[Clause]") -> "Clause | None":
+    """Does the first of clauses that can happen now, with the locks held; None if none can."""
+    for clause in clauses:
+        c = clause.place
+        if clause.op == SEND:
+            if c.closed:
+                clause.news = CLOSED
+                return clause
+            if c.put_locked(clause.value):
+                clause.news = PASSED
+                return clause
+        else:
+            value = c.take_locked()
+            if value is GONE:
+                clause.news = CLOSED
+                return clause
+            if value is not EMPTY:
+                clause.value = value
+                clause.news = PASSED
+                return clause
+    return None
+
+
+def hang_all(clauses: "list[Clause]") -> None:
+    for clause in clauses:
+        waiters_of(clause).hang(clause)
+
+
+def unhang_all(clauses: "list[Clause]") -> "Clause | None":
+    """Takes back those that are still hung; returns the one that has won."""
+    done = None
+    for clause in clauses:
+        waiters_of(clause).unhang(clause)
+        if clause.news != NOTHING:
+            done = clause
+    return done
+
+
+def outcome(done: Clause) -> "tuple[int, Any]":
+    """What select returns, or raises, when done has happened."""
+    if done.op == SEND:
+        if done.news == CLOSED:
+            raise send_error()
+        return done.index, None
+    if done.op == RECV_OK:
+        return done.index, ((None, False) if done.news == CLOSED else (done.value, True))
+    if done.news == CLOSED:
+        raise recv_error()
+    return done.index, done.value
+
+
+def waiters_of(clause: Clause) -> Waiters:
+    c: Any = clause.place
+    waiters: Waiters = c.senders if clause.op == SEND else c.receivers
+    return waiters
+
+
+def lock_order(clauses: "list[Clause]") -> "list[Chan[Any]]":
+    """The channels of clauses, each once, in an order that is the same for every select."""
+    channels = {id(clause.place): clause.place for clause in clauses}
+    return [channels[key] for key in sorted(channels)]
+
+
+def lock_all(order: "list[Chan[Any]] | None") -> None:
+    if order is not None:
+        for c in order:
+            mutex_lock(c.mutex)
+
+
+def unlock_all(order: "list[Chan[Any]] | None") -> None:
+    if order is not None:
+        for c in order:
+            mutex_unlock(c.mutex)
