@@ -56,7 +56,7 @@ STATE_NAMES = ("new", "runnable", "running", "parked", "done")
 class Scheduler:
     """What a goroutine knows of its thread's scheduler."""
 
-    __slots__ = ("busy", "current", "ends", "loop", "mutex")
+    __slots__ = ("__weakref__", "busy", "current", "ends", "loop", "mutex")
 
     def __init__(self) -> None:
         self.mutex = mutex_new()  # guards the states of its goroutines; nothing is called with it held

@@ -17,12 +17,18 @@ cdef enum:
     HELD = 3
     MAX_IDLE = 1024
 
+cdef extern from *:
+    const double SILENCE "0.1"
+
 
 @cython.final
 cdef class Proc(Scheduler):
     cdef Goroutine head
     cdef Goroutine tail
-    cdef int tick
+    cdef readonly Py_ssize_t picks
+    cdef Py_ssize_t next_poll
+    cdef public object on_idle
+    cdef public object on_silence
     cdef int budget
     cdef unsigned long long seed
     cdef Py_ssize_t id_next
@@ -38,13 +44,17 @@ cdef class Proc(Scheduler):
     cpdef list living(self)
     @cython.locals(g=Goroutine)
     cdef Goroutine pick(self)
-    cdef object turn(self, double timeout)
+    cdef object idle_until_runnable(self)
+    cpdef object turn(self, double timeout)
     cdef object next_stack(self, Goroutine g)
     cdef object stack_for(self, Goroutine n)
     cdef bint conclude(self, Goroutine g, object error) except -1
     cdef object fail(self, Goroutine g, object error)
     cdef object finish(self, Goroutine g)
     cpdef bint run_ready(self) except -1
+
+@cython.locals(proc=Proc)
+cpdef list procs()
 
 @cython.locals(proc=Scheduler)
 cpdef object end_program()

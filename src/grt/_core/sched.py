@@ -15,6 +15,8 @@ import gc
 import itertools
 import random
 import threading
+import weakref
+from collections.abc import Callable
 from types import CoroutineType
 from typing import Any
 
@@ -46,9 +48,10 @@ if not cython.compiled:
     POLL_EVERY = 61  # picks between two polls while goroutines are runnable, as in Go
     BUDGET = 128  # calls that may succeed at once before the caller gives way, so that a flood starves nobody
     HELD = 3  # references to a goroutine that has just ended which are the scheduler's own
+    SILENCE = 0.1  # seconds without any news before on_silence is asked
     MAX_IDLE = 1024  # worker greenlets kept for reuse, about 6 KB each
 
-__all__ = ["Proc"]
+__all__ = ["Proc", "procs"]
 
 switch_setup()
 arena_install()
@@ -60,8 +63,8 @@ class Proc(Scheduler):
     """A thread's scheduler: its run queue, its loop, its goroutines, and the greenlets that they run on."""
 
     __slots__ = (
-        "budget", "head", "id_end", "id_next", "idle", "launcher", "main", "newest", "root", "seed", "tail", "tick",
-        "worker",
+        "budget", "head", "id_end", "id_next", "idle", "launcher", "main", "newest", "next_poll", "on_idle",
+        "on_silence", "picks", "root", "seed", "tail", "worker",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -69,7 +72,10 @@ class Proc(Scheduler):
         self.loop.before_wait = self.run_ready
         self.head: Goroutine | None = None  # the run queue, a list linked through Goroutine.next
         self.tail: Goroutine | None = None
-        self.tick = 0  # picks since the last poll
+        self.picks = 0  # how many times it has picked a goroutine to run
+        self.next_poll = POLL_EVERY  # at which pick the loop is turned although some goroutine is runnable
+        self.on_idle: Callable[[], object] | None = None  # instead of waiting in the loop when none is runnable
+        self.on_silence: Callable[[], object] | None = None  # when none is, no timer runs, and all is still for SILENCE
         self.budget = BUDGET  # calls that may still succeed before the current goroutine gives way
         self.seed = random.randrange(1, 2**32)  # of `below`
         self.id_next = 0  # its block of goroutine ids, so that threads do not meet over a counter
@@ -129,11 +135,11 @@ class Proc(Scheduler):
 
     def pick(self) -> Goroutine:
         """Takes the next runnable goroutine, turning the loop for as long as there is none."""
-        self.tick += 1
-        if self.tick >= POLL_EVERY:
+        self.picks += 1
+        if self.picks >= self.next_poll:
             self.turn(0.0)
-        while self.head is None:
-            self.turn(-1.0)
+        if self.head is None:
+            self.idle_until_runnable()
         g = self.head
         self.head = g.next
         if self.head is None:
@@ -142,9 +148,23 @@ class Proc(Scheduler):
             g.next = None
         return g
 
+    def idle_until_runnable(self) -> None:
+        """Turns the loop until some goroutine is runnable; or does what has been put in place of that."""
+        while self.head is None:
+            if self.on_idle is not None:
+                self.on_idle()
+            elif self.on_silence is None or self.loop.timers:
+                self.turn(-1.0)
+            else:
+                self.turn(SILENCE)
+                if self.head is None:
+                    self.on_silence()
+                if self.head is None:
+                    self.turn(-1.0)
+
     def turn(self, timeout: float) -> None:
         """Turns the loop. What a signal's handler raises meanwhile belongs to the main goroutine."""
-        self.tick = 0
+        self.next_poll = self.picks + POLL_EVERY
         self.busy |= TURNING
         try:
             self.loop.turn(timeout)
@@ -329,6 +349,7 @@ class Proc(Scheduler):
 
 _id_blocks = itertools.count(0, 1024)
 _thread = threading.local()
+_procs: "weakref.WeakSet[Proc]" = weakref.WeakSet()
 
 
 class ThreadEnd:
@@ -347,9 +368,15 @@ def new_proc() -> Proc:
     """Makes the calling thread's Proc."""
     proc = Proc()
     set_proc(proc)
+    _procs.add(proc)
     _thread.end = ThreadEnd(proc)
     proc.loop.heed_signals()
     return proc
+
+
+def procs() -> list[Proc]:
+    """The Procs of all threads that have one now."""
+    return [proc for proc in list(_procs) if not proc.busy & ENDED]
 
 
 def end_program() -> None:
