@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "_core.cpoll": "",
     "_core.pypoll": "",
     "_core.cswitch": "",
-    "_core.pyswitch": "",
+    "_core.pyswitch": SYS,
     "_core.errors": "",
     # The core.
     "_core.sock": SYS,
@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "_core.select": f"_core.chan _core.goroutine _core.timers {SYS}",
     "_core.semaphore": f"_core.goroutine _core.timers {SYS}",
     "_core.sched": f"_core.errors _core.loop _core.goroutine {SYS} {SWITCH}",
-    "_core.netfd": f"_core.errors _core.loop _core.goroutine {SYS} {POLL}",
+    "_core.readiness": f"_core.loop _core.goroutine {SYS} {POLL}",
+    "_core.netfd": f"_core.errors _core.goroutine _core.readiness {SYS}",
     # Layer 1, the system.
     "address": "",
     "version": "_core.timers",
@@ -57,8 +58,9 @@ DOORS = {
     "threading.Thread": "net.resolver",
 }
 
-# Modules tested through the one that stands on them, for each runs on one build only.
+# Modules tested through the one that stands on them.
 TESTED_BY = {
+    "_core.readiness": "_core.netfd",
     "_core.pysys": "_core.sock",
     "_core.pypoll": "_core.poller",
     "_core.pyswitch": "_core.sched",

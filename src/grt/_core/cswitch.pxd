@@ -6,6 +6,7 @@ cdef extern from "switch.h":
     object greenlet_new "grt_greenlet_new"(object run, object parent)
     object greenlet_current "grt_greenlet_current"()
     int greenlet_switch "grt_greenlet_switch"(object target) except -1
+    int greenlet_switch_or_failed "grt_greenlet_switch"(object target) noexcept
     int greenlet_set_parent "grt_greenlet_set_parent"(object child, object parent) except -1
     void greenlet_kill "grt_greenlet_kill"(object target)
     object greenlet_exit "grt_greenlet_exit"()

@@ -3,6 +3,7 @@
 cdef extern from "sys.h" nogil:
     enum:
         WOULD_BLOCK "GRT_WOULD_BLOCK"
+        FAILED "GRT_FAILED"
 
     const double NEVER "Py_HUGE_VAL"
     double now "grt_now"()
@@ -14,6 +15,9 @@ cdef extern from "sys.h":
     object recv "grt_recv"(int fd, Py_ssize_t size)
     Py_ssize_t recv_into "grt_recv_into"(int fd, object target) except -2
     Py_ssize_t send "grt_send"(int fd, object data, Py_ssize_t offset) except -2
+    object recv_or_error "grt_recv_or_error"(int fd, Py_ssize_t size)
+    Py_ssize_t send_or_failed "grt_send"(int fd, object data, Py_ssize_t offset) noexcept
+    object caught "grt_caught"()
     object accept "grt_accept"(int fd)
     int bind "grt_bind"(int fd, object address) except -2
     int connect "grt_connect"(int fd, object address) except -2

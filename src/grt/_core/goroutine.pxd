@@ -123,6 +123,7 @@ cdef class Goroutine(Timer):
     cpdef bint park(self, double deadline) except -1
     @cython.locals(timers=Timers)
     cpdef bint settle(self, double deadline) except -1
+    cdef object interrupt(self, object error)
     cdef bint judge(self, double deadline) except -1
 
 

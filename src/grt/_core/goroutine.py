@@ -409,9 +409,15 @@ class Goroutine(Timer):
         """Raises what ended a park that no news has ended; returns False if it was deadline."""
         if self.winner == THROWN:
             self.check()
-        if self.deadline < deadline:
+        elif self.deadline < deadline:
             raise self.scope.expiry()
         return False
+
+    def interrupt(self, error: BaseException) -> None:
+        """Ends its own park by error, which `judge` raises."""
+        self.pending = error
+        self.alert = True
+        self.winner = THROWN
 
     def expire(self) -> None:
         if fire(self):

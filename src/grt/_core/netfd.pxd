@@ -1,38 +1,15 @@
 cimport cython
 
-from grt._core.cpoll cimport EDGE, ERROR, HANGUP, READ, WRITE
 from grt._core.csys cimport (
-    NEVER, WOULD_BLOCK, accept, close, connect, linger_zero, mutex, mutex_lock, mutex_new, mutex_unlock, now,
-    recv, recv_into, send, shutdown_write, socket_error,
+    FAILED, NEVER, WOULD_BLOCK, accept, caught, close, connect, linger_zero, mutex_lock, mutex_unlock, now,
+    recv_into, recv_or_error, send_or_failed, shutdown_write, socket_error,
 )
-from grt._core.loop cimport EventLoop, Handler
-from grt._core.goroutine cimport Goroutine, Scheduler, enter, fire
+from grt._core.goroutine cimport NEWS, THROWN, Goroutine, Scheduler, enter, fire, here
+from grt._core.readiness cimport Readiness, Side
 
 
-@cython.final
-cdef class Side:
-    cdef bint ready
-    cdef Goroutine user
-    cdef Goroutine waiter
-    cdef object queue
-
-    cdef bint unused(self) noexcept
-
-
-@cython.final
-cdef class Readiness(Handler):
-    cdef mutex mutex
-    cdef Side rd
-    cdef Side wr
-    cdef EventLoop loop
-    cdef list loops
-    cdef bint hangup
-
-    cdef object follow(self, EventLoop loop)
-    @cython.locals(loop=EventLoop)
-    cdef object discard(self)
-    cdef object rearm(self, Side side)
-
+cdef enum:
+    SHUT = 3
 
 cdef class NetFD:
     cdef object __weakref__
@@ -41,21 +18,30 @@ cdef class NetFD:
     cdef Readiness news
     cdef bytes rest
 
-    @cython.locals(g=Goroutine, news=Readiness)
+    @cython.locals(g=Goroutine, news=Readiness, proc=Scheduler, free=bint)
+    cdef Goroutine try_take(self, Side side)
+    @cython.locals(g=Goroutine)
     cdef Goroutine take(self, Side side)
+    @cython.locals(g=Goroutine, news=Readiness)
+    cdef Goroutine take_in_turn(self, Side side)
+    cdef Goroutine take_to_write(self, Side side)
+    cdef object give_up(self, Side side, Goroutine g, int ended, object error)
+    cdef object give_up_writing(self, Goroutine g, int ended, object error, Py_ssize_t sent)
     cdef object queue_up(self, Side side, Goroutine g)
     @cython.locals(news=Readiness)
     cdef object leave(self, Side side)
     @cython.locals(news=Readiness, proc=Scheduler, won=bint)
+    cdef int wait_news(self, Side side, Goroutine g, double deadline) except -1
+    @cython.locals(ended=int)
     cdef bint wait(self, Side side, Goroutine g, double deadline) except -1
 
-    @cython.locals(side=Side, g=Goroutine, data=bytes)
+    @cython.locals(side=Side, g=Goroutine, ended=int)
     cpdef bytes read(self, Py_ssize_t size=*)
     cdef bytes read_rest(self, Py_ssize_t size)
     cdef bytes read_nothing(self, Py_ssize_t size)
     @cython.locals(side=Side, g=Goroutine, size=Py_ssize_t, count=Py_ssize_t)
     cpdef object read_into(self, object buffer)
-    @cython.locals(side=Side, g=Goroutine, size=Py_ssize_t, sent=Py_ssize_t, count=Py_ssize_t)
+    @cython.locals(side=Side, g=Goroutine, size=Py_ssize_t, sent=Py_ssize_t, count=Py_ssize_t, ended=int)
     cpdef object write(self, object data)
     @cython.locals(side=Side, g=Goroutine)
     cpdef object accept_fd(self)

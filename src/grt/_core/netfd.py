@@ -1,15 +1,13 @@
 """One descriptor that goroutines read, write, accept and connect on: try first, then wait.
 
-Each direction is a Side: who uses it, who is parked on it, whether there is news since it was last found drained.
-Readiness is edge-triggered and registered once, at the first wait: a side's `ready` is cleared before each attempt
-and set again by the loop's event, or by an attempt that did not drain it, so that an edge is never lost.
+A side's `ready` is cleared before each attempt and set again by the loop's event, or by an attempt that did not drain
+it, so that an edge is never lost.
 
 Invariants: at most one call at a time is inside a side, the others queue in order, so two writes never interleave.
 After a short read the next one waits without trying; not so once a hang-up was seen, whose edge comes only once.
 `close` ends the calls of everyone parked or queued with Closed; the number goes back to the kernel at once when
 nobody is between the two ends of a system call, otherwise by the last one to leave.
-Threads: any, under `mutex`; the registration follows the Proc of the goroutine that waits.
-Rejected: one-shot registration (a system call for each wait); a registration per direction (two for each connection).
+Threads: any, under its readiness's mutex; the registration follows the Proc of the goroutine that waits.
 """
 
 import os
@@ -18,117 +16,41 @@ from collections import deque
 from typing import Any
 
 from grt._core.errors import Closed
-from grt._core.goroutine import Goroutine, enter, fire
-from grt._core.loop import EventLoop, Handler
+from grt._core.goroutine import Goroutine, enter, fire, here
+from grt._core.readiness import Readiness, Side
 
 try:
     import cython
 except ImportError:
     from grt._core import pysys as cython
 if not cython.compiled:
-    from grt._core.pypoll import EDGE, ERROR, HANGUP, READ, WRITE
+    from grt._core.goroutine import NEWS, THROWN
     from grt._core.pysys import (
+        FAILED,
         NEVER,
         WOULD_BLOCK,
         accept,
+        caught,
         close,
         connect,
         linger_zero,
         mutex_lock,
-        mutex_new,
         mutex_unlock,
         now,
-        recv,
         recv_into,
-        send,
+        recv_or_error,
+        send_or_failed,
         shutdown_write,
         socket_error,
     )
+
+    SHUT = 3  # beside NEWS, DEADLINE and THROWN: the descriptor was closed
 
 __all__ = ["NetFD"]
 
 CHUNK = 65536  # bytes asked for by a read without a size: what one loopback segment train holds
 BACKOFF = 0.005, 1.0  # seconds that accept waits, doubling, when descriptors run out; as Go's http.Server
 EXHAUSTED = frozenset({12, 23, 24, 105})  # ENOMEM, ENFILE, EMFILE, ENOBUFS
-
-
-class Side:
-    """One direction of a descriptor."""
-
-    __slots__ = ("queue", "ready", "user", "waiter")
-
-    def __init__(self) -> None:
-        self.ready = True  # whether an attempt is worth it
-        self.user: Goroutine | None = None  # whose call is inside
-        self.waiter: Goroutine | None = None  # the user, while it is parked for readiness
-        self.queue: deque[Goroutine] | None = None  # those parked until the side is free, in order
-
-    def unused(self) -> bool:
-        """No call is inside, or the one inside is parked and will look again when it wakes."""
-        return self.user is None or self.waiter is not None
-
-
-class Readiness(Handler):
-    """What the loop holds of a NetFD: not the owner, so that one that nobody refers to any more can go."""
-
-    __slots__ = ("hangup", "loop", "loops", "mutex", "rd", "wr")
-
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-        self.mutex = mutex_new()  # guards all of the NetFD; no system call that blocks under it
-        self.rd = Side()
-        self.wr = Side()
-        self.loop: EventLoop | None = None  # where it was registered last
-        self.loops: list[EventLoop] | None = None  # all, while goroutines of several threads wait here
-        self.hangup = False  # the peer's end was seen: readiness is final
-
-    def on_event(self, flags: int) -> None:
-        """The loop's callback: marks the sides that have news and fires who waits there."""
-        mutex_lock(self.mutex)
-        if flags & (HANGUP | ERROR):
-            self.hangup = True
-            flags |= READ | WRITE
-        if flags & READ:
-            self.rd.ready = True
-            if self.rd.waiter is not None:
-                fire(self.rd.waiter)
-        if flags & WRITE:
-            self.wr.ready = True
-            if self.wr.waiter is not None:
-                fire(self.wr.waiter)
-        mutex_unlock(self.mutex)
-
-    def follow(self, loop: EventLoop) -> None:
-        """Registers with loop, under the mutex, which is given up when this raises.
-
-        A registration elsewhere stays while a goroutine waits here: it may be of that thread, which must not depend
-        on this one's loop being turned.
-        """
-        try:
-            if self.rd.waiter is None and self.wr.waiter is None:
-                self.discard()
-            known = self.loops or [self.loop]
-            if loop not in known:
-                loop.add(self, READ | WRITE | EDGE)
-                if self.loop is not None:
-                    self.loops = [*known, loop]
-            self.loop = loop
-        except BaseException:
-            mutex_unlock(self.mutex)
-            raise
-
-    def discard(self) -> None:
-        """Takes it out of every loop, under the mutex."""
-        if self.loop is not None:
-            for loop in self.loops or [self.loop]:
-                loop.discard(self)
-        self.loop = None
-        self.loops = None
-
-    def rearm(self, side: Side) -> None:
-        """Some pollers have to be told that an edge is wanted again."""
-        if self.loop.poller.needs_rearm:
-            self.loop.poller.rearm(self.fd, READ if side is self.rd else WRITE)
 
 
 class NetFD:
@@ -148,8 +70,26 @@ class NetFD:
 
     # -- entering and leaving a side
 
+    def try_take(self, side: Side) -> Goroutine | None:
+        """Enters side for the current goroutine, if nothing is in its way."""
+        proc = here()
+        g = proc.current
+        if proc.busy or g.alert:
+            return None
+        news = self.news
+        mutex_lock(news.mutex)
+        free = side.user is None and not self.closed
+        if free:
+            side.user = g
+        mutex_unlock(news.mutex)
+        return g if free else None
+
     def take(self, side: Side) -> Goroutine:
         """Enters side for the current goroutine, behind whoever is inside."""
+        g = self.try_take(side)
+        return self.take_in_turn(side) if g is None else g
+
+    def take_in_turn(self, side: Side) -> Goroutine:
         g = enter()
         news = self.news
         mutex_lock(news.mutex)
@@ -200,29 +140,48 @@ class NetFD:
         if self.closed:
             self.release()
 
-    def wait(self, side: Side, g: Goroutine, deadline: float) -> bool:
-        """Parks g, which is inside side, until there is news or deadline; returns False at the deadline."""
+    def wait_news(self, side: Side, g: Goroutine, deadline: float) -> int:
+        """Parks g, which is inside side, until there is news; returns NEWS, or what else ended it, SHUT with it."""
         news = self.news
         proc = g.proc
         mutex_lock(news.mutex)
         if side.ready or self.closed:
             mutex_unlock(news.mutex)
-        else:
-            if news.loop is not proc.loop:
-                news.follow(proc.loop)
-            news.rearm(side)
-            side.waiter = g
-            g.arm(self)
-            mutex_unlock(news.mutex)
-            won = g.settle(deadline)
-            mutex_lock(news.mutex)
-            side.waiter = None
-            mutex_unlock(news.mutex)
-            if not won and not g.judge(deadline) and not self.closed:
-                return False
-        if self.closed:
+            return SHUT if self.closed else NEWS
+        if news.loop is not proc.loop:
+            error = news.follow(proc.loop)
+            if error is not None:
+                mutex_unlock(news.mutex)
+                g.interrupt(error)
+                return THROWN
+        news.rearm(side)
+        side.waiter = g
+        g.arm(self)
+        mutex_unlock(news.mutex)
+        won = g.settle(deadline)
+        mutex_lock(news.mutex)
+        side.waiter = None
+        mutex_unlock(news.mutex)
+        if not won and (g.winner == THROWN or not self.closed):
+            return g.winner
+        return SHUT if self.closed else NEWS
+
+    def wait(self, side: Side, g: Goroutine, deadline: float) -> bool:
+        """As wait_news, but raises what ended it; returns False at the deadline."""
+        ended = self.wait_news(side, g, deadline)
+        if ended == SHUT:
             raise self.closed_error()
-        return True
+        return ended == NEWS or g.judge(deadline)
+
+    def give_up(self, side: Side, g: Goroutine, ended: int, error: Any) -> None:
+        """Leaves side and raises what ended the wait there: error, if there is one."""
+        side.ready = True  # what failed has not drained it
+        self.leave(side)
+        if error is not None:
+            raise self.named(error)
+        if ended == SHUT:
+            raise self.closed_error()
+        g.judge(NEVER)
 
     # -- the calls
 
@@ -235,27 +194,24 @@ class NetFD:
             return self.read_nothing(size)
         side = self.news.rd
         g = self.take(side)
-        data = None
-        try:
-            if self.rest:
-                data = self.read_rest(size)
-            while data is None:
-                if side.ready:
-                    side.ready = False
-                    data = recv(self.fd, size)
-                    if data is None:
-                        continue
-                    if len(data) == size or self.news.hangup or not data:
-                        side.ready = True
-                else:
-                    self.wait(side, g, NEVER)
-        except BaseException as error:
-            side.ready = True  # what failed has not drained it
-            self.leave(side)
-            raise self.named(error)
+        data: Any = self.read_rest(size) if self.rest else None
+        while data is None:
+            if side.ready:
+                side.ready = False
+                data = recv_or_error(self.fd, size)
+                if data is None:
+                    continue
+                if type(data) is not bytes:
+                    self.give_up(side, g, THROWN, data)
+                if len(data) == size or self.news.hangup or not data:
+                    side.ready = True
+            else:
+                ended = self.wait_news(side, g, NEVER)
+                if ended != NEWS:
+                    self.give_up(side, g, ended, None)
         self.leave(side)
         g.proc.spend(g)
-        return data
+        return data  # type: ignore[no-any-return]
 
     def read_nothing(self, size: int) -> bytes:
         """A read of no bytes: never waits."""
@@ -315,27 +271,39 @@ class NetFD:
         size = len(data)
         sent = 0
         side = self.news.wr
-        g = None
-        try:
-            g = self.take(side)
-            while sent < size:
-                if side.ready:
-                    side.ready = False
-                    count = send(self.fd, data, sent)
-                    if count != WOULD_BLOCK:
-                        sent += count
-                        if sent == size or self.news.hangup:
-                            side.ready = True
-                else:
-                    self.wait(side, g, NEVER)
-        except BaseException as error:
-            if g is not None:
-                side.ready = True
-                self.leave(side)
-            error.sent = sent  # type: ignore[attr-defined]
-            raise self.named(error)
+        g = self.try_take(side)
+        if g is None:
+            g = self.take_to_write(side)
+        while sent < size:
+            if side.ready:
+                side.ready = False
+                count = send_or_failed(self.fd, data, sent)
+                if count == FAILED:
+                    self.give_up_writing(g, THROWN, caught(), sent)
+                if count != WOULD_BLOCK:
+                    sent += count
+                    if sent == size or self.news.hangup:
+                        side.ready = True
+            else:
+                ended = self.wait_news(side, g, NEVER)
+                if ended != NEWS:
+                    self.give_up_writing(g, ended, None, sent)
         self.leave(side)
         g.proc.spend(g)
+
+    def take_to_write(self, side: Side) -> Goroutine:
+        try:
+            return self.take_in_turn(side)
+        except BaseException as error:
+            error.sent = 0  # type: ignore[attr-defined]
+            raise
+
+    def give_up_writing(self, g: Goroutine, ended: int, error: Any, sent: int) -> None:
+        try:
+            self.give_up(self.news.wr, g, ended, error)
+        except BaseException as error:
+            error.sent = sent  # type: ignore[attr-defined]
+            raise
 
     def accept_fd(self) -> "tuple[int, Any]":
         """Waits for a connection; returns its descriptor and the peer's address.

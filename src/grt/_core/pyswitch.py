@@ -14,6 +14,8 @@ from greenlet import GreenletExit
 from greenlet import getcurrent as greenlet_current
 from greenlet import greenlet as greenlet_new
 
+from grt._core.pysys import failed
+
 __all__ = [
     "arena_install",
     "call_in",
@@ -28,6 +30,7 @@ __all__ = [
     "greenlet_new",
     "greenlet_set_parent",
     "greenlet_switch",
+    "greenlet_switch_or_failed",
     "name_of",
     "proc_get",
     "proc_set",
@@ -49,6 +52,16 @@ def arena_install() -> None:
 
 def greenlet_switch(target: greenlet_new) -> None:
     target.switch()
+
+
+def greenlet_switch_or_failed(target: greenlet_new) -> int:
+    """As greenlet_switch, but for an exception it returns a number below 0, and `caught` gives it."""
+    try:
+        target.switch()
+    except BaseException as error:
+        failed.error = error
+        return -1
+    return 0
 
 
 def greenlet_set_parent(child: greenlet_new, parent: greenlet_new) -> None:

@@ -12,16 +12,19 @@ import errno
 import math
 import os
 import socket as _socket
+import threading
 import time
 from threading import Lock as mutex_new
 from typing import Any
 
 __all__ = [
+    "FAILED",
     "LOCKS",
     "NEVER",
     "WOULD_BLOCK",
     "accept",
     "bind",
+    "caught",
     "check_signals",
     "close",
     "compiled",
@@ -36,8 +39,10 @@ __all__ = [
     "now",
     "recv",
     "recv_into",
+    "recv_or_error",
     "remote_address",
     "send",
+    "send_or_failed",
     "set_option",
     "shutdown_write",
     "socket_error",
@@ -50,6 +55,7 @@ __all__ = [
 
 compiled = False  # what `cython.compiled` says where Cython is not installed
 WOULD_BLOCK = -1
+FAILED = -2
 NEVER = math.inf  # the moment that does not come
 LOCKS = True  # whether the lock locks: bytecode can be interrupted anywhere, so here it does on every interpreter
 
@@ -61,6 +67,8 @@ now = time.monotonic
 
 # Descriptor -> the socket object whose methods make the calls. The number is the owner: these are detached on close.
 _sockets: dict[int, _socket.socket] = {}
+
+failed = threading.local()  # its error is what `caught` gives
 
 _SEND_FLAGS = getattr(_socket, "MSG_NOSIGNAL", 0)
 _NON_BLOCKING = getattr(_socket, "SOCK_NONBLOCK", 0)  # 0 where it takes a call of its own
@@ -121,6 +129,31 @@ def send(fd: int, data: Any, offset: int) -> int:
         return _socket_of(fd).send(memoryview(data)[offset:] if offset else data, _SEND_FLAGS)
     except BlockingIOError:
         return WOULD_BLOCK
+
+
+def recv_or_error(fd: int, size: int) -> bytes | BaseException | None:
+    """As recv, but an exception is returned."""
+    try:
+        return _socket_of(fd).recv(size)
+    except BlockingIOError:
+        return None
+    except BaseException as error:
+        return error
+
+
+def send_or_failed(fd: int, data: Any, offset: int) -> int:
+    """As send, but for an exception it returns FAILED, and `caught` gives it."""
+    try:
+        return send(fd, data, offset)
+    except BaseException as error:
+        failed.error = error
+        return FAILED
+
+
+def caught() -> BaseException:
+    error: BaseException = failed.error
+    del failed.error
+    return error
 
 
 def accept(fd: int) -> tuple[int, Address] | None:

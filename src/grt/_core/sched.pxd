@@ -1,9 +1,9 @@
 cimport cython
 
-from grt._core.csys cimport mutex_lock, mutex_unlock
+from grt._core.csys cimport caught, mutex_lock, mutex_unlock
 from grt._core.cswitch cimport (
     arena_install, call_in, gc_hide, gc_show_if_kept, greenlet_current, greenlet_exit, greenlet_kill, greenlet_new,
-    greenlet_set_parent, greenlet_switch, raised, switch_setup,
+    greenlet_set_parent, greenlet_switch, greenlet_switch_or_failed, raised, switch_setup,
 )
 from grt._core.goroutine cimport (
     COLLECTING, DONE, ENDED, LEAVING, PASSED, RUNNABLE, RUNNING, TURNING, Goroutine, Scheduler, new_goroutine, peek, set_proc,
@@ -46,6 +46,7 @@ cdef class Proc(Scheduler):
     cdef Goroutine pick(self)
     cdef object idle_until_runnable(self)
     cpdef object turn(self, double timeout)
+    cdef object break_off(self, Goroutine g)
     cdef object next_stack(self, Goroutine g)
     cdef object stack_for(self, Goroutine n)
     cdef bint conclude(self, Goroutine g, object error) except -1

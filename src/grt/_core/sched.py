@@ -40,10 +40,11 @@ if not cython.compiled:
         greenlet_new,
         greenlet_set_parent,
         greenlet_switch,
+        greenlet_switch_or_failed,
         raised,
         switch_setup,
     )
-    from grt._core.pysys import mutex_lock, mutex_unlock
+    from grt._core.pysys import caught, mutex_lock, mutex_unlock
 
     POLL_EVERY = 61  # picks between two polls while goroutines are runnable, as in Go
     BUDGET = 128  # calls that may succeed at once before the caller gives way, so that a flood starves nobody
@@ -177,11 +178,15 @@ class Proc(Scheduler):
         # A goroutine is whatever greenlet parks in its name: programs may use greenlets of their own inside it.
         g.greenlet = greenlet_current()
         stack = self.next_stack(g)
-        if stack is not None:
-            greenlet_switch(stack)  # returns when somebody switches back
+        if stack is not None and greenlet_switch_or_failed(stack) < 0:  # it returns when somebody switches back
+            self.break_off(g)
+
+    def break_off(self, g: Goroutine) -> None:
+        """The end of its thread, or somebody's use of its greenlet, has ended the park of g by an exception."""
+        g.interrupt(caught())
 
     def next_stack(self, g: Goroutine) -> Any:
-        """Makes the next runnable goroutine the current one; returns its greenlet, None when it is g.
+        """Makes the next runnable goroutine the current one; returns its greenlet, None when that is g.
 
         No stack keeps the goroutine that it switches to: one that fails is reported when nobody can ask for it.
         """

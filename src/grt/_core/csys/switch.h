@@ -78,30 +78,18 @@ static inline PyObject *grt_context_copy(void) {
     return PyContext_CopyCurrent();
 }
 
-/* fn(*args) with as few C frames as can be: they are part of what a parked goroutine keeps. args is a tuple. */
+/* fn(*args) with as few and as small C frames as can be: they are part of what a parked goroutine keeps. */
 static inline PyObject *grt_call(PyObject *fn, PyObject *args) {
-    return PyObject_Vectorcall(fn, &PyTuple_GET_ITEM(args, 0), (size_t)PyTuple_GET_SIZE(args), NULL);
+    vectorcallfunc call = PyVectorcall_Function(fn);
+    if (call == NULL) return PyObject_Call(fn, args, NULL);
+    return call(fn, &PyTuple_GET_ITEM(args, 0), (size_t)PyTuple_GET_SIZE(args), NULL);
 }
 
 /* What left the last call_in of this thread, NULL when it returned. */
 static _Thread_local PyObject *grt_call_error = NULL;
 
-/* context.run(fn, ...) without its Python-level call, and without raising: an exception is left for grt_raised, which
-   saves a parked goroutine the C frame of a handler. None is the empty context: what fn sets is dropped at its end. */
-static PyObject *grt_call_in(PyObject *context, PyObject *fn, PyObject *args) {
-    PyObject *value = NULL;
-    if (context == Py_None) {
-        value = grt_call(fn, args);
-        PyThreadState *thread = PyThreadState_Get();
-        if (thread->context != NULL) {
-            Py_CLEAR(thread->context);
-            thread->context_ver++; /* as PyContext_Exit does: context variables cache by it */
-        }
-    } else if (PyContext_Enter(context) == 0) {
-        value = grt_call(fn, args);
-        if (PyContext_Exit(context) < 0) Py_CLEAR(value);
-    }
-    if (value != NULL) return value;
+/* Keeps what has been raised for grt_raised; returns None. */
+static __attribute__((noinline, cold)) PyObject *grt_keep_error(void) {
     PyObject *type, *trace;
     PyErr_Fetch(&type, &grt_call_error, &trace);
     PyErr_NormalizeException(&type, &grt_call_error, &trace);
@@ -109,6 +97,30 @@ static PyObject *grt_call_in(PyObject *context, PyObject *fn, PyObject *args) {
     Py_XDECREF(type);
     Py_XDECREF(trace);
     Py_RETURN_NONE;
+}
+
+/* In the empty context: what fn sets in it is dropped at its end. */
+static __attribute__((noinline)) PyObject *grt_call_in_none(PyObject *fn, PyObject *args) {
+    PyObject *value = grt_call(fn, args);
+    PyThreadState *thread = PyThreadState_Get();
+    if (thread->context != NULL) {
+        Py_CLEAR(thread->context);
+        thread->context_ver++; /* as PyContext_Exit does: context variables cache by it */
+    }
+    return value != NULL ? value : grt_keep_error();
+}
+
+static __attribute__((noinline)) PyObject *grt_call_in_some(PyObject *context, PyObject *fn, PyObject *args) {
+    if (PyContext_Enter(context) < 0) return grt_keep_error();
+    PyObject *value = grt_call(fn, args);
+    if (PyContext_Exit(context) < 0) Py_CLEAR(value);
+    return value != NULL ? value : grt_keep_error();
+}
+
+/* context.run(fn, ...) without its Python-level call, and without raising: an exception is left for grt_raised, which
+   saves a parked goroutine the C frame of a handler. None is the empty context. */
+static inline PyObject *grt_call_in(PyObject *context, PyObject *fn, PyObject *args) {
+    return context == Py_None ? grt_call_in_none(fn, args) : grt_call_in_some(context, fn, args);
 }
 
 /* The exception that left the last call_in, once; None when it returned. */

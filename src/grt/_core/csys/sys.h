@@ -141,6 +141,24 @@ static int grt_scope(const char *name, uint32_t *index) {
     return -1;
 }
 
+/* The exception that has been raised, as an object: for callers that go without a handler, whose C frame each parked
+   goroutine would keep. */
+static PyObject *grt_caught(void) {
+    PyObject *type, *error, *trace;
+    PyErr_Fetch(&type, &error, &trace);
+    PyErr_NormalizeException(&type, &error, &trace);
+    if (trace != NULL) PyException_SetTraceback(error, trace);
+    Py_XDECREF(type);
+    Py_XDECREF(trace);
+    return error;
+}
+
+/* As grt_recv, but an exception is returned. */
+static inline PyObject *grt_recv_or_error(int fd, Py_ssize_t size) {
+    PyObject *data = grt_recv(fd, size);
+    return data != NULL ? data : grt_caught();
+}
+
 /* (host, port), checked: a string and a number in their ranges. */
 static const char *grt_host_and_port(PyObject *address, uint16_t *port) {
     if (!PyTuple_Check(address) || PyTuple_GET_SIZE(address) != 2 || !PyUnicode_Check(PyTuple_GET_ITEM(address, 0)) ||

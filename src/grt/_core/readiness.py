@@ -1,0 +1,102 @@
+"""What the loop tells of a descriptor: for each direction whether there is news, and who waits for it.
+
+Edge-triggered and registered once, at the first wait.
+
+Invariants: at most one call at a time is inside a side, the others queue in order.
+Threads: any, under `mutex`.
+Rejected: one-shot registration (a system call for each wait); a registration per direction (two for each connection).
+"""
+
+from collections import deque
+
+from grt._core.goroutine import Goroutine, fire
+from grt._core.loop import EventLoop, Handler
+
+try:
+    import cython
+except ImportError:
+    from grt._core import pysys as cython
+if not cython.compiled:
+    from grt._core.pypoll import EDGE, ERROR, HANGUP, READ, WRITE
+    from grt._core.pysys import mutex_lock, mutex_new, mutex_unlock
+
+__all__ = ["Readiness", "Side"]
+
+
+class Side:
+    """One direction of a descriptor."""
+
+    __slots__ = ("queue", "ready", "user", "waiter")
+
+    def __init__(self) -> None:
+        self.ready = True  # whether an attempt is worth it
+        self.user: Goroutine | None = None  # whose call is inside
+        self.waiter: Goroutine | None = None  # the user, while it is parked for readiness
+        self.queue: deque[Goroutine] | None = None  # those parked until the side is free, in order
+
+    def unused(self) -> bool:
+        """No call is inside, or the one inside is parked and will look again when it wakes."""
+        return self.user is None or self.waiter is not None
+
+
+class Readiness(Handler):
+    """What the loop holds of a NetFD: not the owner, so that one that nobody refers to any more can go."""
+
+    __slots__ = ("hangup", "loop", "loops", "mutex", "rd", "wr")
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.mutex = mutex_new()  # guards all of the NetFD; no system call that blocks under it
+        self.rd = Side()
+        self.wr = Side()
+        self.loop: EventLoop | None = None  # where it was registered last
+        self.loops: list[EventLoop] | None = None  # all, while goroutines of several threads wait here
+        self.hangup = False  # the peer's end was seen: readiness is final
+
+    def on_event(self, flags: int) -> None:
+        """The loop's callback: marks the sides that have news and fires who waits there."""
+        mutex_lock(self.mutex)
+        if flags & (HANGUP | ERROR):
+            self.hangup = True
+            flags |= READ | WRITE
+        if flags & READ:
+            self.rd.ready = True
+            if self.rd.waiter is not None:
+                fire(self.rd.waiter)
+        if flags & WRITE:
+            self.wr.ready = True
+            if self.wr.waiter is not None:
+                fire(self.wr.waiter)
+        mutex_unlock(self.mutex)
+
+    def follow(self, loop: EventLoop) -> BaseException | None:
+        """Registers with loop, under the mutex; returns why that cannot be.
+
+        A registration elsewhere stays while a goroutine waits here: it may be of that thread, which must not depend
+        on this one's loop being turned.
+        """
+        try:
+            if self.rd.waiter is None and self.wr.waiter is None:
+                self.discard()
+            known = self.loops or [self.loop]
+            if loop not in known:
+                loop.add(self, READ | WRITE | EDGE)
+                if self.loop is not None:
+                    self.loops = [*known, loop]
+            self.loop = loop
+        except BaseException as error:
+            return error
+        return None
+
+    def discard(self) -> None:
+        """Takes it out of every loop, under the mutex."""
+        if self.loop is not None:
+            for loop in self.loops or [self.loop]:
+                loop.discard(self)
+        self.loop = None
+        self.loops = None
+
+    def rearm(self, side: Side) -> None:
+        """Some pollers have to be told that an edge is wanted again."""
+        if self.loop.poller.needs_rearm:
+            self.loop.poller.rearm(self.fd, READ if side is self.rd else WRITE)
