@@ -21,7 +21,9 @@ def declared():
     found = {}
     for match in DECLARED.finditer(text):
         listed = match["parameters"]
-        found[match["name"]] = None if listed is None else [one.split()[-1] for one in listed.split(",") if one]
+        found[match["name"]] = (
+            None if listed is None else [one.split()[-1].lstrip("*") for one in listed.split(",") if one]
+        )
     found.update(dict.fromkeys(re.findall(r'^        (\w+) "\w+"$', text, re.MULTILINE)))
     return found
 

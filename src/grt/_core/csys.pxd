@@ -35,6 +35,10 @@ cdef extern from "sys.h":
 cdef extern from "Python.h":
     int check_signals "PyErr_CheckSignals"() except -1
 
+cdef extern from "method.h":
+    object method_self "grt_method_self"(object method)
+    bint method_is "grt_method_is"(object method, const char *name)
+
 cdef extern from "lock.h":
     enum:
         LOCKS "GRT_LOCKS"

@@ -56,12 +56,12 @@ cdef class Scheduler:
 cdef class Clause:
     cdef readonly Goroutine g
     cdef readonly object place
-    cdef Waiters waiters
     cdef Clause ahead
     cdef Clause behind
     cdef object value
-    cdef int news
-    cdef readonly int op
+    cdef unsigned char hung
+    cdef unsigned char news
+    cdef readonly unsigned char op
     cdef int index
 
     cdef void prepare(self, Goroutine g)
@@ -76,7 +76,7 @@ cdef class Waiters:
     cdef void hang(self, Clause clause) noexcept
     @cython.locals(ahead=Clause, behind=Clause)
     cdef void unhang(self, Clause clause) noexcept
-    @cython.locals(clause=Clause)
+    @cython.locals(clause=Clause, behind=Clause)
     cdef Clause take(self)
     @cython.locals(clause=Clause, count=int)
     cdef int take_all(self, int news) except -1

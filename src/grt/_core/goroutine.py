@@ -111,25 +111,19 @@ class Scheduler:
 class Clause:
     """One goroutine in one place that may have news for it."""
 
-    __slots__ = ("ahead", "behind", "g", "index", "news", "op", "place", "value", "waiters")
-
-    def __init__(self) -> None:
-        raise TypeError("made by new_clause")
+    __slots__ = ("ahead", "behind", "g", "hung", "index", "news", "op", "place", "value")
 
     def prepare(self, g: "Goroutine") -> None:
         self.g = g  # who waits
         self.news = NOTHING  # PASSED or CLOSED once it was fired
         if not cython.compiled:
             self.place: Any = None  # in a select: the channel of its case
-            self.waiters: Waiters | None = None  # the queue it is in, None while it is in none
+            self.hung = False  # whether it is in a queue
             self.ahead: Clause | None = None  # its neighbours there
             self.behind: Clause | None = None
             self.value: Any = None  # what it sends, or has received
             self.op = 0  # what it would do there: a channel's business
             self.index = 0  # its case's position in a select
-
-    def __repr__(self) -> str:
-        return f"<Clause of {self.g!r}>"
 
 
 class Waiters:
@@ -156,17 +150,17 @@ class Waiters:
         """Puts clause at the end."""
         last = self.last
         clause.news = NOTHING
-        clause.waiters = self
-        clause.ahead = last
+        clause.hung = True
         if last is None:
             self.first = clause
         else:
+            clause.ahead = last
             last.behind = clause
         self.last = clause
 
     def unhang(self, clause: Clause) -> None:
         """Takes clause out; nothing if it is out already."""
-        if clause.waiters is not self:
+        if not clause.hung:
             return
         ahead, behind = clause.ahead, clause.behind
         if ahead is None:
@@ -179,17 +173,21 @@ class Waiters:
         else:
             behind.ahead = ahead
             clause.behind = None
-        clause.waiters = None
+        clause.hung = False
 
     def take(self) -> Clause | None:
-        """Takes out the first clause whose goroutine it wins, None without any: the caller makes that one runnable.
-
-        Before a clause come those that lost to a deadline, say, and whose goroutine has not run yet.
-        """
+        """Takes out the first clause whose goroutine it wins, None without any: the caller makes that one runnable."""
         while self.first is not None:
             clause = self.first
-            self.unhang(clause)
-            if claim(clause.g):
+            behind = clause.behind
+            self.first = behind
+            if behind is None:
+                self.last = None
+            else:
+                behind.ahead = None
+                clause.behind = None
+            clause.hung = False
+            if claim(clause.g):  # else it has lost to a deadline, say, and its goroutine has not run yet
                 return clause
         return None
 
@@ -325,8 +323,8 @@ class Goroutine(Timer):
             return me.park(deadline)
         finally:
             mutex_lock(proc.ends)
-            if clause.waiters is not None:
-                clause.waiters.unhang(clause)
+            if clause.hung:
+                self.joiners.unhang(clause)
             mutex_unlock(proc.ends)
 
     def result(self, timeout: float | None = None) -> Any:

@@ -32,6 +32,8 @@ __all__ = [
     "linger_zero",
     "listen",
     "local_address",
+    "method_is",
+    "method_self",
     "mutex",
     "mutex_lock",
     "mutex_new",
@@ -266,6 +268,15 @@ def tcp_state(fd: int) -> int:
     if option is None:
         raise _error(errno.ENOTSUP)
     return _socket_of(fd).getsockopt(_socket.IPPROTO_TCP, option, 1)[0]
+
+
+def method_self(method: Any) -> Any:
+    """The object that method is bound to; None if it is no bound method."""
+    return getattr(method, "__self__", None)
+
+
+def method_is(method: Any, name: bytes) -> bool:
+    return bool(getattr(method, "__name__", "") == name.decode())
 
 
 def mutex_lock(lock: mutex) -> None:

@@ -78,7 +78,7 @@ class Proc(Scheduler):
         self.on_idle: Callable[[], object] | None = None  # instead of waiting in the loop when none is runnable
         self.on_silence: Callable[[], object] | None = None  # when none is, no timer runs, and all is still for SILENCE
         self.budget = BUDGET  # calls that may still succeed before the current goroutine gives way
-        self.seed = random.randrange(1, 2**32)  # of `below`
+        self.seed = random.randrange(1, 0x7FFFFFFF)  # of `below`
         self.id_next = 0  # its block of goroutine ids, so that threads do not meet over a counter
         self.id_end = 0
         self.idle: list[Any] = []  # worker greenlets that have nothing to run
@@ -312,10 +312,8 @@ class Proc(Scheduler):
         self.schedule(g)
 
     def below(self, n: int) -> int:
-        self.seed ^= (self.seed << 13) & 0xFFFFFFFF  # xorshift, after Marsaglia
-        self.seed ^= self.seed >> 17
-        self.seed ^= (self.seed << 5) & 0xFFFFFFFF
-        return (self.seed * n) >> 32
+        self.seed = self.seed * 48271 % 0x7FFFFFFF  # Lehmer's generator, with Park and Miller's constants
+        return self.seed * n // 0x7FFFFFFF
 
     def run_ready(self) -> bool:
         """Lets the runnable goroutines run when the current one turns the loop by itself; true if some still are."""

@@ -1,7 +1,7 @@
 cimport cython
 
 from grt._core.chan cimport RECV, RECV_OK, SEND, Chan, RecvChan, SendChan
-from grt._core.csys cimport LOCKS, NEVER, mutex_lock, mutex_unlock
+from grt._core.csys cimport LOCKS, NEVER, method_is, method_self, mutex_lock, mutex_unlock
 from grt._core.goroutine cimport CLOSED, NOTHING, PASSED, Clause, Goroutine, Waiters, enter, new_clause
 from grt._core.timers cimport deadline_of
 

@@ -20,11 +20,9 @@ except ImportError:
 if not cython.compiled:
     from grt._core.chan import RECV, RECV_OK, SEND
     from grt._core.goroutine import CLOSED, NOTHING, PASSED
-    from grt._core.pysys import LOCKS, NEVER, mutex_lock, mutex_unlock
+    from grt._core.pysys import LOCKS, NEVER, method_is, method_self, mutex_lock, mutex_unlock
 
 __all__ = ["select"]
-
-OPS = {"recv": RECV, "recv_ok": RECV_OK, "send": SEND}
 
 
 def select(*cases: Any, default: bool = False, timeout: float | None = None) -> "tuple[int, Any]":
@@ -88,11 +86,13 @@ def clause_of(g: Goroutine, case: Any, index: int) -> "Clause | None":
         sends = True
     if bound is None:
         return None
-    owner = getattr(bound, "__self__", None)
-    op = OPS.get(getattr(bound, "__name__", None), -1)
+    owner = method_self(bound)
     if type(owner) is RecvChan or type(owner) is SendChan:
         owner = owner.chan
-    if type(owner) is not Chan or op < 0 or sends != (op == SEND):
+    op = SEND if sends else RECV
+    if type(owner) is Chan and not sends and method_is(bound, b"recv_ok"):
+        op = RECV_OK
+    elif type(owner) is not Chan or not method_is(bound, b"send" if sends else b"recv"):
         raise TypeError(
             f"case {index} of grt.select is {case!r}: a case is c.recv, c.recv_ok or (c.send, value), without a call"
         )
