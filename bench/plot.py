@@ -1,4 +1,4 @@
-"""docs/benchmarks.svg: four figures as bars, the median of the rounds with the range they spread over."""
+"""docs/benchmarks.svg: six figures as bars, the median of the rounds with the range they spread over."""
 
 import statistics
 
@@ -10,6 +10,8 @@ PANELS = (  # figure, title, scale, logarithmic
     ("spawn", "Start, run and end a goroutine\nns, logarithmic, less is better", 1, True),
     ("yield", "Yield to another goroutine\nns, logarithmic, less is better", 1, True),
     ("blocked", "A blocked goroutine\nKB, less is better", KB, False),
+    ("channel", "One item through a buffered channel\nns, logarithmic, less is better", 1, True),
+    ("rendezvous", "One item through an unbuffered channel\nns, logarithmic, less is better", 1, True),
 )
 OURS, OURS_PURE, THEIRS, SPREAD, TEXT = "#0b7285", "#66b2c2", "#ced4da", "#495057", "#212529"
 ROOM = 1.22  # beyond the longest bar, for the number at its end

@@ -24,6 +24,24 @@ GOROUTINES_TEXT = f"""A goroutine is a greenlet in gevent and a task in the othe
 - *yield*: two that yield to each other.
 - *one that stays*: 50 000 are started and stay blocked, so nothing can be reused, and the kernel's price for a new
   page of memory is part of it."""
+CHANNELS = (
+    ("channel", "buffered: ns", 1),
+    ("rendezvous", "unbuffered: ns", 1),
+    ("select", "select: ns", 1),
+    ("mutex", "mutex: ns", 1),
+    ("timer", "timer: ns", 1),
+    ("ring", "ring, each hop: ns", 1),
+)
+CHANNELS_TEXT = f"""All on one core; {BASELINE} × in brackets. A dash: there is no such thing in that one.
+
+- *buffered*, *unbuffered*: one goroutine sends, another receives, each item is one send and one receive. The buffer
+  holds 100. gevent's Queue and Channel, asyncio's and curio's Queue, trio's memory channel.
+- *select*: one goroutine sends to two unbuffered channels in turn, another selects over both.
+- *mutex*: lock and unlock, with nobody else about. gevent's BoundedSemaphore, the others' Lock.
+- *timer*: set one and stop it, while 100 000 others wait, with moments before and after its own. gevent's loop.timer,
+  asyncio's call_later.
+- *ring*: 10 000 goroutines in a ring of unbuffered channels; one item goes round. asyncio and curio have no such
+  channel: there each is a queue that holds one."""
 CLOSER_TEXT = f"""With one message on its way for each connection, the time there and back grows with their
 number. *CPU* is the server's processor time for each request, kernel included, with {BASELINE} × beside it: it stands
 even where the load generator is the limit. *generator* is how busy that one was."""
@@ -37,7 +55,8 @@ def write(options, results, described):
         section("What must be reached", targets_table(results)),
         "![The main figures as bars](benchmarks.svg)",
         *echo_sections(results),
-        goroutines_section(results),
+        micro_section(results, "Goroutines", GOROUTINES_TEXT, GOROUTINES),
+        micro_section(results, "Channels, locks and timers", CHANNELS_TEXT, CHANNELS),
         idle_section(results),
         closer_section(results),
         section("The machine", "\n".join(f"- {name}: {value}" for name, value in described.items())),
@@ -85,10 +104,9 @@ def targets_table(results):
     rows = []
     for target in TARGETS:
         value = target.reached(results)
-        bound = f"≥ {target.bound:g} × {target.peer}" if target.peer else f"≤ {target.bound:g} {target.unit}"
-        measured = "not measured" if value is None else f"{number(value)} {'×' if target.peer else target.unit}"
+        measured = "not measured" if value is None else f"{number(value)} {target.counted_in()}"
         verdict = NONE if value is None else "pass" if target.passes(value) else "**FAIL**"
-        rows.append((target.promise, bound, measured, verdict))
+        rows.append((target.promise, target.must_be(), measured, verdict))
     return table(("promise", "must be", "is", ""), rows)
 
 
@@ -161,14 +179,14 @@ def closer_table(results, size, count):
     return table(("", "MB/s", "p50 µs", "p99 µs", "CPU µs", f"{BASELINE} ×", "generator"), rows)
 
 
-def goroutines_section(results):
-    columns = [column for column in GOROUTINES if results.contenders(column[0])]
+def micro_section(results, title, text, columns):
+    columns = [column for column in columns if results.contenders(column[0])]
     if not columns:
         return ""
     names = {name: None for figure, _, _ in columns for name in results.contenders(figure)}
     rows = [(name, *(with_ratio(results, figure, name, scale) for figure, _, scale in columns)) for name in names]
-    head = ("", *(title for _, title, _ in columns))
-    return section("Goroutines", f"{GOROUTINES_TEXT}\n\n{table(head, rows)}")
+    head = ("", *(name for _, name, _ in columns))
+    return section(title, f"{text}\n\n{table(head, rows)}")
 
 
 def idle_section(results):

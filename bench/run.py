@@ -11,7 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bench import contenders, machine, measure, plot, process, programs, report
 from bench.results import Results
 
-MICRO_JOBS = ("spawn", "yield", "wave", "block")
+MICRO_JOBS = (
+    "spawn", "yield", "wave", "block", "channel", "rendezvous", "select", "mutex", "timer", "ring",
+)  # fmt: skip
 
 
 def run(options):
@@ -78,5 +80,5 @@ def take(planned, results, console):
                 for figure, value in call(contender).items():
                     results.add(figure, contender.name, number, value)
             except process.Failed as failed:
-                tell(results, console, f"failed: {contender.name}, {title}: {failed}")
+                tell(results, console, f"{contender.name}, {title}: {failed}")
             progress.update(bar, advance=1, refresh=True)

@@ -1,4 +1,4 @@
-"""What grt promises, as a table: a ratio it must reach against a peer, or a limit it must stay under."""
+"""What grt promises, as a table: how far ahead of a peer it must be, how far behind one it may be, or a limit."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,8 @@ class Target:
     promise: str
     figure: str
     bound: float
-    peer: str | None = None  # None: `bound` is the most the figure itself may be
+    peer: str | None = None  # who must be beaten by a factor of `bound`; None: the figure may be `bound` at most
+    ahead: str | None = None  # instead: who may be ahead by a factor of `bound`, and no more
     contender: str = "grt"
     unit: str = ""
     scale: float = 1  # the figure's own unit in `unit`
@@ -22,11 +23,21 @@ class Target:
         """What was measured, in the terms of the bound; None when it was not."""
         if self.peer:
             return results.advantage(self.figure, self.peer, of=self.contender)
+        if self.ahead:
+            return results.advantage(self.figure, self.contender, of=self.ahead)
         value = results.median(self.figure, self.contender)
         return None if value is None else value / self.scale
 
     def passes(self, value):
         return value >= self.bound if self.peer else value <= self.bound
+
+    def must_be(self):
+        rival = self.peer or self.ahead
+        return f"{'≥' if self.peer else '≤'} {self.bound:g} {f'× {rival}' if rival else self.unit}"
+
+    def counted_in(self):
+        """What the bound, and what was measured, counts."""
+        return "×" if self.peer or self.ahead else self.unit
 
 
 TARGETS = (
@@ -41,4 +52,15 @@ TARGETS = (
     Target("a fresh greenlet (start one that waits)", "fresh", 1.5, unit="µs", scale=1000),
     Target("a blocked goroutine", "blocked", 6.5, unit="KB", scale=KB),
     Target("one of 10 000 idle connections", "idle", 8, unit="KB", scale=KB),
+    Target("a buffered channel, one item through", "channel", 130, unit="ns"),
+    Target("… against gevent's Queue", "channel", 1.5, "gevent"),
+    Target("… against asyncio.Queue", "channel", 6, "asyncio"),
+    Target("an unbuffered channel, one item through", "rendezvous", 400, unit="ns"),
+    Target("… against gevent's Channel", "rendezvous", 5, "gevent"),
+    Target("… against trio's memory channel", "rendezvous", 20, "trio"),
+    Target("select over two channels, one item through", "select", 900, unit="ns"),
+    Target("lock and unlock a Mutex", "mutex", 120, unit="ns"),
+    Target("set and stop a timer, 100 000 pending", "timer", 1, unit="µs", scale=1000),
+    Target("a ring of 10 000 goroutines", "ring", 4, ahead="Go"),
+    Target("… against gevent", "ring", 5, "gevent"),
 )

@@ -1,12 +1,14 @@
 """The micro benchmarks in asyncio, on its own loop or on uvloop's. Usage: asyncio_micro.py JOB asyncio|uvloop
 
-There is no rendezvous: asyncio has no queue without a buffer.
+There is no rendezvous, for asyncio has no queue without a buffer: in the ring each holds one. There is no select
+over queues.
 """
 
 import asyncio
 import sys
+from itertools import pairwise
 
-from batches import BATCH, SLOTS, crowd, for_a_while, waves
+from batches import BATCH, DELAYS, RING, SLOTS, crowd, for_a_while, job, waves
 
 
 async def nothing():
@@ -73,16 +75,60 @@ async def channel():
     partner.cancel()
 
 
-JOBS = {"spawn": spawn, "yield": yield_, "wave": wave, "block": block, "channel": channel}
+async def mutex():
+    mutex = asyncio.Lock()
+    for _ in for_a_while("mutex", BATCH):
+        for _ in range(BATCH):
+            await mutex.acquire()
+            mutex.release()
 
 
-def main(job, loop):
+async def timer():
+    call_later = asyncio.get_running_loop().call_later
+    pending = [call_later(delay, print) for delay in DELAYS]
+    for _ in for_a_while("timer", BATCH):
+        for delay in DELAYS[:BATCH]:
+            call_later(delay, print).cancel()
+        await asyncio.sleep(0)  # the loop forgets the cancelled ones in its turns
+    for waiting in pending:
+        waiting.cancel()
+
+
+async def pass_on(before, after):
+    while True:
+        await after.put(await before.get())
+
+
+async def ring():
+    channels = [asyncio.Queue(1) for _ in range(RING)]
+    partners = [asyncio.create_task(pass_on(*pair)) for pair in pairwise(channels)]
+    for _ in for_a_while("ring", RING):
+        await channels[0].put(0)
+        await channels[-1].get()
+    for partner in partners:
+        partner.cancel()
+
+
+JOBS = {
+    "spawn": spawn,
+    "yield": yield_,
+    "wave": wave,
+    "block": block,
+    "channel": channel,
+    "mutex": mutex,
+    "timer": timer,
+    "ring": ring,
+}
+
+
+def main(name, loop):
+    chosen = job(JOBS, name)
     if loop == "uvloop":
         import uvloop
 
-        uvloop.run(JOBS[job]())
+        uvloop.run(chosen())
     else:
-        asyncio.run(JOBS[job]())
+        asyncio.run(chosen())
 
 
 main(sys.argv[1], sys.argv[2])

@@ -8,11 +8,15 @@ Rejected: timeit (it cannot await); a fixed number of operations (the slowest pe
 
 import gc
 import os
+import sys
 from time import perf_counter_ns
 
 BATCH = 1000  # operations between two looks at the clock
 CROWD = 50  # batches of goroutines that stay blocked: 50 000 of them
-SLOTS = 128  # capacity of the buffered channel
+SLOTS = 100  # capacity of the buffered channel
+RING = 10_000  # goroutines in the ring, the one that counts among them
+PENDING = 100_000  # timers that are set already
+DELAYS = [3600 + i * 7919 % PENDING for i in range(PENDING)]  # seconds: in no order, each once
 DURATION_NS = 500_000_000
 
 
@@ -55,6 +59,11 @@ def crowd():
     print("staying", (perf_counter_ns() - start) / (BATCH * CROWD))
     print("blocked", (rss() - before) / (BATCH * CROWD), flush=True)
     os._exit(0)
+
+
+def job(jobs, name):
+    """The one of that name; ends the process, with no figures, when this peer does not have the thing."""
+    return jobs[name] if name in jobs else sys.exit()
 
 
 def rss():

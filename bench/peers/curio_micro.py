@@ -1,12 +1,14 @@
 """The micro benchmarks in curio. Usage: curio_micro.py JOB
 
-There is no rendezvous: curio has no queue without a buffer.
+There is no rendezvous, for curio has no queue without a buffer: in the ring each holds one. There is no select over
+queues, and no timer but a block's deadline.
 """
 
 import sys
+from itertools import pairwise
 
 import curio
-from batches import BATCH, SLOTS, crowd, for_a_while, waves
+from batches import BATCH, RING, SLOTS, crowd, for_a_while, job, waves
 
 
 async def nothing():
@@ -71,5 +73,35 @@ async def channel():
     await partner.cancel()
 
 
-JOBS = {"spawn": spawn, "yield": yield_, "wave": wave, "block": block, "channel": channel}
-curio.run(JOBS[sys.argv[1]])
+async def mutex():
+    mutex = curio.Lock()
+    for _ in for_a_while("mutex", BATCH):
+        for _ in range(BATCH):
+            await mutex.acquire()
+            await mutex.release()
+
+
+async def pass_on(before, after):
+    while True:
+        await after.put(await before.get())
+
+
+async def ring():
+    channels = [curio.Queue(1) for _ in range(RING)]
+    for before, after in pairwise(channels):
+        await curio.spawn(pass_on, before, after, daemon=True)
+    for _ in for_a_while("ring", RING):
+        await channels[0].put(0)
+        await channels[-1].get()
+
+
+JOBS = {
+    "spawn": spawn,
+    "yield": yield_,
+    "wave": wave,
+    "block": block,
+    "channel": channel,
+    "mutex": mutex,
+    "ring": ring,
+}
+curio.run(job(JOBS, sys.argv[1]))

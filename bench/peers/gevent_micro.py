@@ -1,10 +1,15 @@
-"""The micro benchmarks in gevent. Usage: gevent_micro.py JOB"""
+"""The micro benchmarks in gevent. Usage: gevent_micro.py JOB
+
+There is no select over its queues.
+"""
 
 import sys
+from itertools import pairwise
 
 import gevent
-from batches import BATCH, SLOTS, crowd, for_a_while, waves
+from batches import BATCH, DELAYS, RING, SLOTS, crowd, for_a_while, job, waves
 from gevent.event import Event
+from gevent.lock import BoundedSemaphore
 from gevent.queue import Channel, Queue
 
 
@@ -84,5 +89,52 @@ def rendezvous():
     through("rendezvous", Channel())
 
 
-JOBS = {"spawn": spawn, "yield": yield_, "wave": wave, "block": block, "channel": channel, "rendezvous": rendezvous}
-JOBS[sys.argv[1]]()
+def mutex():
+    mutex = BoundedSemaphore(1)  # RLock, which knows its owner, takes longer
+    for _ in for_a_while("mutex", BATCH):
+        for _ in range(BATCH):
+            mutex.acquire()
+            mutex.release()
+
+
+def timer():
+    new_timer = gevent.get_hub().loop.timer
+    pending = [new_timer(delay) for delay in DELAYS]
+    for waiting in pending:
+        waiting.start(nothing)
+    for _ in for_a_while("timer", BATCH):
+        for delay in DELAYS[:BATCH]:
+            timer = new_timer(delay)
+            timer.start(nothing)
+            timer.close()
+        gevent.sleep(0)
+    for waiting in pending:
+        waiting.close()
+
+
+def pass_on(before, after):
+    while True:
+        after.put(before.get())
+
+
+def ring():
+    channels = [Channel() for _ in range(RING)]
+    for before, after in pairwise(channels):
+        gevent.spawn(pass_on, before, after)
+    for _ in for_a_while("ring", RING):
+        channels[0].put(0)
+        channels[-1].get()
+
+
+JOBS = {
+    "spawn": spawn,
+    "yield": yield_,
+    "wave": wave,
+    "block": block,
+    "channel": channel,
+    "rendezvous": rendezvous,
+    "mutex": mutex,
+    "timer": timer,
+    "ring": ring,
+}
+job(JOBS, sys.argv[1])()

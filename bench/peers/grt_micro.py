@@ -1,11 +1,13 @@
 """The micro benchmarks in grt. Usage: grt_micro.py JOB"""
 
 import sys
+from itertools import pairwise
 from time import perf_counter_ns
 
-from batches import BATCH, DURATION_NS, crowd, for_a_while
+from batches import BATCH, DELAYS, DURATION_NS, RING, SLOTS, crowd, for_a_while, job
 
 import grt
+import grt.sync
 
 KEPT = 1024  # worker greenlets that grt keeps for reuse
 
@@ -73,5 +75,85 @@ def block():
         grt.gosched()
 
 
-JOBS = {"spawn": spawn, "yield": yield_, "wave": wave, "block": block}
-grt.run(JOBS[sys.argv[1]])
+def receive_all(items):
+    while True:
+        items.recv()
+
+
+def through(name, capacity):
+    items = grt.chan(capacity)
+    grt.go(receive_all, items)
+    for _ in for_a_while(name, BATCH):
+        for i in range(BATCH):
+            items.send(i)
+
+
+def channel():
+    through("channel", SLOTS)
+
+
+def rendezvous():
+    through("rendezvous", 0)
+
+
+def select_all(a, b):
+    while True:
+        grt.select(a.recv, b.recv)
+
+
+def select():
+    a, b = grt.chan(), grt.chan()
+    grt.go(select_all, a, b)
+    for _ in for_a_while("select", 2 * BATCH):
+        for i in range(BATCH):
+            a.send(i)
+            b.send(i)
+
+
+def mutex():
+    mutex = grt.sync.Mutex()
+    for _ in for_a_while("mutex", BATCH):
+        for _ in range(BATCH):
+            mutex.lock()
+            mutex.unlock()
+
+
+def timer():
+    if not hasattr(grt, "Timer"):
+        sys.exit("not there: grt.Timer")
+    pending = [grt.Timer(delay) for delay in DELAYS]
+    for _ in for_a_while("timer", BATCH):
+        for delay in DELAYS[:BATCH]:
+            grt.Timer(delay).stop()
+        grt.gosched()
+    for waiting in pending:
+        waiting.stop()
+
+
+def pass_on(before, after):
+    while True:
+        after.send(before.recv())
+
+
+def ring():
+    channels = [grt.chan() for _ in range(RING)]
+    for before, after in pairwise(channels):
+        grt.go(pass_on, before, after)
+    for _ in for_a_while("ring", RING):
+        channels[0].send(0)
+        channels[-1].recv()
+
+
+JOBS = {
+    "spawn": spawn,
+    "yield": yield_,
+    "wave": wave,
+    "block": block,
+    "channel": channel,
+    "rendezvous": rendezvous,
+    "select": select,
+    "mutex": mutex,
+    "timer": timer,
+    "ring": ring,
+}
+grt.run(job(JOBS, sys.argv[1]))

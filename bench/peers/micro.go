@@ -6,14 +6,17 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"time"
 )
 
 const (
-	batch = 1000
-	crowd = 50 // batches
-	slots = 128
-	half  = time.Second / 2
+	batch   = 1000
+	crowd   = 50 // batches
+	slots   = 100
+	ring    = 10_000
+	pending = 100_000 // timers
+	half    = time.Second / 2
 )
 
 func forAWhile(name string, ops int, run func()) {
@@ -127,6 +130,68 @@ func through(name string, capacity int) {
 	})
 }
 
+func selectTwo() {
+	a, b := make(chan int), make(chan int)
+	go func() {
+		for {
+			select {
+			case <-a:
+			case <-b:
+			}
+		}
+	}()
+	forAWhile("select", 2*batch, func() {
+		for i := 0; i < batch; i++ {
+			a <- i
+			b <- i
+		}
+	})
+}
+
+func mutex() {
+	var mutex sync.Mutex
+	forAWhile("mutex", batch, func() {
+		for i := 0; i < batch; i++ {
+			mutex.Lock()
+			mutex.Unlock()
+		}
+	})
+}
+
+func delay(i int) time.Duration { return time.Duration(3600+i*7919%pending) * time.Second }
+
+func timer() {
+	waiting := make([]*time.Timer, pending)
+	for i := range waiting {
+		waiting[i] = time.NewTimer(delay(i))
+	}
+	forAWhile("timer", batch, func() {
+		for i := 0; i < batch; i++ {
+			time.NewTimer(delay(i)).Stop()
+		}
+		runtime.Gosched() // the scheduler forgets the stopped ones
+	})
+	runtime.KeepAlive(waiting)
+}
+
+func passOn() {
+	first := make(chan int)
+	last := first
+	for i := 1; i < ring; i++ {
+		after := make(chan int)
+		go func(before chan int) {
+			for item := range before {
+				after <- item
+			}
+		}(last)
+		last = after
+	}
+	forAWhile("ring", ring, func() {
+		first <- 0
+		<-last
+	})
+}
+
 func main() {
 	runtime.GOMAXPROCS(1)
 	map[string]func(){
@@ -136,5 +201,9 @@ func main() {
 		"block":      block,
 		"channel":    func() { through("channel", slots) },
 		"rendezvous": func() { through("rendezvous", 0) },
+		"select":     selectTwo,
+		"mutex":      mutex,
+		"timer":      timer,
+		"ring":       passOn,
 	}[os.Args[1]]()
 }

@@ -1,13 +1,15 @@
 """The micro benchmarks in trio. Usage: trio_micro.py JOB
 
-trio knows no unjoined start, so a batch ends with its nursery.
+trio knows no unjoined start, so a batch ends with its nursery; and no select over channels, no timer but a scope's
+deadline.
 """
 
 import sys
+from itertools import pairwise
 
 import trio
 import trio.testing
-from batches import BATCH, SLOTS, crowd, for_a_while, waves
+from batches import BATCH, RING, SLOTS, crowd, for_a_while, job, waves
 
 
 async def nothing():
@@ -24,8 +26,8 @@ async def wait(gate):
 
 
 async def receive_all(items):
-    async for _ in items:
-        pass
+    while True:
+        await items.receive()
 
 
 async def spawn():
@@ -70,10 +72,10 @@ async def through(name, capacity):
     sender, receiver = trio.open_memory_channel(capacity)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(receive_all, receiver)
-        async with sender:
-            for _ in for_a_while(name, BATCH):
-                for i in range(BATCH):
-                    await sender.send(i)
+        for _ in for_a_while(name, BATCH):
+            for i in range(BATCH):
+                await sender.send(i)
+        nursery.cancel_scope.cancel()
 
 
 async def channel():
@@ -84,5 +86,38 @@ async def rendezvous():
     await through("rendezvous", 0)
 
 
-JOBS = {"spawn": spawn, "yield": yield_, "wave": wave, "block": block, "channel": channel, "rendezvous": rendezvous}
-trio.run(JOBS[sys.argv[1]])
+async def mutex():
+    mutex = trio.Lock()
+    for _ in for_a_while("mutex", BATCH):
+        for _ in range(BATCH):
+            await mutex.acquire()
+            mutex.release()
+
+
+async def pass_on(before, after):
+    while True:
+        await after.send(await before.receive())
+
+
+async def ring():
+    channels = [trio.open_memory_channel(0) for _ in range(RING)]
+    async with trio.open_nursery() as nursery:
+        for (_, before), (after, _) in pairwise(channels):
+            nursery.start_soon(pass_on, before, after)
+        for _ in for_a_while("ring", RING):
+            await channels[0][0].send(0)
+            await channels[-1][1].receive()
+        nursery.cancel_scope.cancel()
+
+
+JOBS = {
+    "spawn": spawn,
+    "yield": yield_,
+    "wave": wave,
+    "block": block,
+    "channel": channel,
+    "rendezvous": rendezvous,
+    "mutex": mutex,
+    "ring": ring,
+}
+trio.run(job(JOBS, sys.argv[1]))

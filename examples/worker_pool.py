@@ -1,0 +1,51 @@
+"""A pool of workers: jobs come over one channel, so many a second at most, and results leave over another.
+
+python examples/worker_pool.py
+python examples/worker_pool.py --jobs 100 --workers 8 --rate 50
+"""
+
+import argparse
+import random
+from contextlib import suppress
+
+import grt
+
+
+def feed(count: int, rate: float, jobs: grt.Chan[int]) -> None:
+    for job in range(count):
+        jobs.send(job)
+        grt.sleep(1 / rate)
+    jobs.close()
+
+
+def work(name: str, jobs: grt.Chan[int], results: grt.Chan[str]) -> None:
+    for job in jobs:
+        grt.sleep(random.uniform(0, 0.2))  # in the place of something that takes its time
+        results.send(f"{name}: the square of {job} is {job * job}")
+
+
+def run_pool(workers: int, jobs: grt.Chan[int], results: grt.Chan[str]) -> None:
+    pool = [grt.go(work, f"worker {number}", jobs, results) for number in range(workers)]
+    for worker in pool:
+        worker.result()
+    results.close()
+
+
+def main(count: int, workers: int, rate: float) -> None:
+    jobs, results = grt.chan(), grt.chan()
+    grt.go(feed, count, rate, jobs)
+    grt.go(run_pool, workers, jobs, results)
+    for result in results:
+        print(result)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="A pool of workers, with jobs at a limited rate.")
+    parser.add_argument("--jobs", type=int, default=20, help="how many there are to do (default 20)")
+    parser.add_argument("--workers", type=int, default=4, help="how many do them at once (default 4)")
+    parser.add_argument("--rate", type=float, default=10, help="jobs that may begin in a second (default 10)")
+    options = parser.parse_args()
+    if options.jobs < 0 or options.workers < 1 or not options.rate > 0:
+        parser.error("at least one worker and a rate above zero are needed, and no fewer than zero jobs")
+    with suppress(KeyboardInterrupt):
+        grt.run(main, options.jobs, options.workers, options.rate)
