@@ -25,9 +25,9 @@ class Links(HTMLParser):
 
 def visit(url: str, seats: grt.sync.Semaphore, visits: grt.Chan[tuple[str, str, list[str]]]) -> None:
     """Fetches a page and sends its address, its status and its links."""
-    parts = urlsplit(url)
-    target = parts._replace(scheme="", netloc="").geturl() or "/"
     try:
+        parts = urlsplit(url)
+        target = parts._replace(scheme="", netloc="").geturl() or "/"
         with seats, grt.timeout(10), grt.dial("tcp", (parts.hostname or "", parts.port or 80)) as conn:
             conn.write(f"GET {target} HTTP/1.0\r\nHost: {parts.netloc}\r\n\r\n".encode())
             status, _, page = b"".join(conn).decode(errors="replace").partition("\r\n")
