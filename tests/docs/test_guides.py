@@ -1,0 +1,84 @@
+"""The Python programs of the guides are run, and print what is said below them."""
+
+import ast
+import importlib
+import io
+import re
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import pytest
+
+import grt
+
+ROOT = Path(__file__).parents[2]
+GUIDES = ["docs/for-go-programmers.md", "docs/for-gevent-programmers.md"]
+PROGRAM = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PATIENCE = 30
+
+
+def programs(document):
+    """The programs in document, each with the number of its first line."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    for match in PROGRAM.finditer(text):
+        yield text.count("\n", 0, match.start(1)) + 1, match[1]
+
+
+def promised(source):
+    """What source says that it prints."""
+    _, _, output = source.partition("# Output:\n")
+    return "".join(f"{line.removeprefix('#').removeprefix(' ')}\n" for line in output.splitlines())
+
+
+def printed(source, where):
+    """What source prints when it is run. Goroutines that it leaves behind are cancelled."""
+    seen = io.StringIO()
+    names = {"__name__": "__main__", "grt": grt}
+    with redirect_stdout(seen), redirect_stderr(seen), grt.timeout(PATIENCE):
+        grt.run(exec, compile(source, where, "exec"), names)
+    return seen.getvalue()
+
+
+def missing(source):
+    """The names that source uses and this grt does not have."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith("grt.") and not found(alias.name))
+        elif isinstance(node, ast.Attribute) and re.fullmatch(r"grt(\.\w+)+", name := ast.unparse(node)):
+            yield from [] if found(name) else [name]
+
+
+def found(name):
+    """Whether there is a module, or an attribute of one, of that name."""
+    package, _, last = name.rpartition(".")
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        return bool(package) and found(package) and hasattr(importlib.import_module(package), last)
+    return True
+
+
+@pytest.mark.parametrize(
+    ("where", "source"),
+    [
+        pytest.param(f"{document}:{line}", source, id=f"{Path(document).stem}:{line}")
+        for document in GUIDES
+        for line, source in programs(document)
+    ],
+)
+def test_a_program_prints_what_the_guide_says(where, source):
+    if absent := sorted(set(missing(source))):
+        pytest.skip(f"not there yet: {', '.join(absent)}")
+    assert printed(source, where) == promised(source)
+
+
+def test_a_program_that_prints_something_else_is_found():
+    source = "grt.go(print, 'hello').join()\n# Output:\n# goodbye\n"
+    assert (printed(source, "here"), promised(source)) == ("hello\n", "goodbye\n")
+
+
+def test_a_name_that_is_not_there_is_found():
+    assert list(missing("import grt.sync, grt.nothing\ngrt.go(grt.sync.Mutex, grt.sync.Nothing)\n")) == [
+        "grt.nothing",
+        "grt.sync.Nothing",
+    ]
