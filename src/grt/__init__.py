@@ -15,6 +15,7 @@ def main():
 grt.run(main)
 """
 
+from grt import sync
 from grt._core.chan import Chan, RecvChan, SendChan, chan
 from grt._core.errors import Cancelled, Closed
 from grt._core.go import current, go, gosched, sleep
@@ -47,5 +48,6 @@ __all__ = [
     "run",
     "select",
     "sleep",
+    "sync",
     "timeout",
 ]

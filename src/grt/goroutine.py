@@ -13,7 +13,7 @@ from types import FrameType, TracebackType
 from typing import Any, NamedTuple, TypeVar
 
 from grt._core.errors import set_reporter
-from grt._core.go import current
+from grt._core.go import current, gosched
 from grt._core.goroutine import here
 from grt._core.sched import Proc
 from grt._core.timers import deadline_of
@@ -61,8 +61,9 @@ set_reporter(report)
 def run(main: Callable[..., T], *args: Any) -> T:
     """Calls main(*args) and returns its value; goroutines started meanwhile and still alive are then cancelled.
 
-    While it runs, Ctrl-C raises KeyboardInterrupt in main, whichever goroutine is running. A second Ctrl-C, while
-    the cancelled goroutines clean up, abandons them.
+    While it runs, Ctrl-C raises KeyboardInterrupt in main, whichever goroutine is running, but never in the midst of
+    grt's own code: then main's next blocking call raises it. A second Ctrl-C, while the cancelled goroutines clean up,
+    abandons them.
     """
     proc: Any = here()
     if proc.current is not proc.main:
@@ -79,6 +80,8 @@ def run(main: Callable[..., T], *args: Any) -> T:
     finally:
         if handler is not None:
             signal.signal(signal.SIGINT, handler)
+            if proc.main.interrupted:  # in the lines above, which are not interrupted: see on_sigint
+                gosched()
 
 
 def cancel_all(proc: Proc, spared: set[Any]) -> None:
@@ -100,22 +103,23 @@ def interrupt_main(proc: Proc) -> Any:
 
     def on_sigint(signum: int, frame: FrameType | None) -> None:
         main = proc.main
-        if main.interrupted:  # it has not got to the last one yet: somebody keeps the thread, and is stopped here
-            raise KeyboardInterrupt
-        if proc.current is main and proc.interruptible and not in_core(frame):
-            raise KeyboardInterrupt
-        if in_core(frame):
+        module = module_of(frame)
+        if module.startswith("grt._core."):  # the pure build's, which may be holding the lock that `throw` takes
             proc.loop.call_soon(main.throw, KeyboardInterrupt())
-        else:
-            main.throw(KeyboardInterrupt())
+            return
+        ours = module.startswith("grt.")  # it may hold a lock, or be half-way through a change
+        stubborn = main.interrupted  # it has not got to the last one yet: somebody keeps the thread, and is stopped
+        if not ours and (stubborn or (proc.current is main and proc.interruptible)):
+            raise KeyboardInterrupt
+        main.throw(KeyboardInterrupt())
 
     signal.signal(signal.SIGINT, on_sigint)
     return previous
 
 
-def in_core(frame: FrameType | None) -> bool:
-    """Whether the pure core is running, whose locks and lists must not be left half-way."""
-    return frame is not None and frame.f_globals.get("__name__", "").startswith("grt._core.")
+def module_of(frame: FrameType | None) -> str:
+    """The name of the module whose code frame runs; "" for none."""
+    return frame.f_globals.get("__name__", "") if frame is not None else ""
 
 
 def current_loop() -> Any:

@@ -39,12 +39,18 @@ MAY_IMPORT = {
     "loop": "address poll sock _core.errors _core.loop",
     # Layer 3, goroutines.
     "goroutine": "_core.errors _core.go _core.goroutine _core.sched _core.timers",
-    "sync": "_core.semaphore",
+    "sync.barrier": "_core.semaphore _core.timers",
+    "sync.cond": "_core.go _core.semaphore _core.timers",
+    "sync.event": "_core.semaphore _core.timers",
+    "sync.once": "_core.go _core.goroutine _core.semaphore",
+    "sync.rwmutex": "_core.semaphore _core.timers",
+    "sync.waitgroup": "_core.go _core.goroutine _core.semaphore _core.timers",
+    "sync": "sync.barrier sync.cond sync.event sync.once sync.rwmutex sync.waitgroup _core.semaphore",
     "net.resolver": "_core.goroutine",
     "net.tcp": "address sock goroutine net.resolver _core.errors _core.netfd",
     "net": "net.tcp",
     # The top.
-    "grt": "goroutine net version _core.chan _core.errors _core.go _core.goroutine _core.select",
+    "grt": "goroutine net sync version _core.chan _core.errors _core.go _core.goroutine _core.select",
     "repl": "grt loop poll sock _core.goroutine",
     "__main__": "grt repl",
 }

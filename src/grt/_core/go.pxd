@@ -1,4 +1,11 @@
+cimport cython
+
 from grt._core.cswitch cimport caller_code, caller_offset, context_copy, gc_hide, name_of
 from grt._core.goroutine cimport Goroutine, Scheduler, enter, here, new_goroutine
 from grt._core.timers cimport deadline_of
 
+@cython.locals(g=Goroutine)
+cpdef Goroutine go_watched(object at_end, object frame, object fn, object args, object kwargs)
+
+@cython.locals(g=Goroutine)
+cdef Goroutine prepared(object fn, object args, object kwargs)

@@ -5,6 +5,7 @@ Threads: any; a goroutine belongs to the thread that starts it.
 
 from collections.abc import Callable
 from functools import partial
+from types import FrameType
 from typing import Any
 
 from grt._core.goroutine import Goroutine, enter, here, new_goroutine
@@ -17,7 +18,7 @@ except ImportError:
 if not cython.compiled:
     from grt._core.pyswitch import caller_code, caller_offset, context_copy, gc_hide, name_of
 
-__all__ = ["current", "go", "gosched", "sleep"]
+__all__ = ["current", "go", "go_watched", "gosched", "sleep"]
 
 
 def go(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Goroutine:
@@ -29,16 +30,36 @@ def go(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Goroutine:
     >>> go("spam".upper).result()
     'SPAM'
     """
-    if not callable(fn):
-        raise TypeError(f"grt.go needs a function and its arguments, grt.go(fn, x), but got {fn!r}")
-    proc = here()
-    g = new_goroutine(proc, partial(fn, **kwargs) if kwargs else fn, args)
-    g.context = context_copy()
-    g.name = name_of(fn)
+    g = prepared(fn, args, kwargs)
     g.code = caller_code()
     g.offset = caller_offset()
+    g.proc.start(g)
+    return g
+
+
+def go_watched(
+    at_end: Callable[[], object], frame: FrameType, fn: Callable[..., Any], args: Any, kwargs: Any
+) -> Goroutine:
+    """Starts fn(*args, **kwargs) in the name of frame, and calls at_end() when it has ended, started or not.
+
+    at_end is called in the goroutine's thread, where nothing may block.
+    """
+    g = prepared(fn, args, kwargs)
+    g.code = frame.f_code
+    g.offset = frame.f_lasti
+    g.at_end = at_end
+    g.proc.start(g)
+    return g
+
+
+def prepared(fn: Callable[..., Any], args: Any, kwargs: Any) -> Goroutine:
+    """A goroutine of the calling thread that has not been started yet."""
+    if not callable(fn):
+        raise TypeError(f"grt.go needs a function and its arguments, grt.go(fn, x), but got {fn!r}")
+    g = new_goroutine(here(), partial(fn, **kwargs) if kwargs else fn, args)
+    g.context = context_copy()
+    g.name = name_of(fn)
     gc_hide(g)
-    proc.start(g)
     return g
 
 

@@ -92,6 +92,7 @@ cdef class Goroutine(Timer):
     cdef readonly Py_ssize_t id
     cdef public object name
     cdef object code
+    cdef object at_end
     cdef int offset
     cdef unsigned char state
     cdef unsigned char alert  # these three are flags: the size of a goroutine is what a server has thousands of

@@ -213,8 +213,8 @@ class Goroutine(Timer):
     """
 
     __slots__ = (
-        "__weakref__", "alert", "args", "clause", "code", "context", "deadline", "failed", "fn", "greenlet", "id",
-        "joiners", "name", "newer", "next", "offset", "older", "on", "outcome", "pending", "proc", "scope",
+        "__weakref__", "alert", "args", "at_end", "clause", "code", "context", "deadline", "failed", "fn", "greenlet",
+        "id", "joiners", "name", "newer", "next", "offset", "older", "on", "outcome", "pending", "proc", "scope",
         "since", "state", "winner",
     )  # fmt: skip
 
@@ -233,6 +233,7 @@ class Goroutine(Timer):
             self.name: Any = None  # what people call it
             self.code: CodeType | None = None  # what started it, at which offset
             self.offset = 0
+            self.at_end: Callable[[], object] | None = None  # called in its thread when it has ended, started or not
             self.greenlet: Any = None  # its stack, None before its start and after its end
             self.state = NEW
             self.next: Goroutine | None = None  # behind it in the run queue

@@ -52,6 +52,7 @@ cdef class Proc(Scheduler):
     cdef bint conclude(self, Goroutine g, object error) except -1
     cdef object fail(self, Goroutine g, object error)
     cdef object finish(self, Goroutine g)
+    cdef object tell_end(self, Goroutine g)
     cpdef bint run_ready(self) except -1
 
 @cython.locals(proc=Proc)

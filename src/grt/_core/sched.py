@@ -298,7 +298,21 @@ class Proc(Scheduler):
         g.older = None
         if g.newer is not None:
             g.newer = None
+        if g.at_end is not None:
+            self.tell_end(g)
         gc_show_if_kept(g, HELD)
+
+    def tell_end(self, g: Goroutine) -> None:
+        """Calls what `go_watched` was given, which must not block."""
+        at_end = g.at_end
+        g.at_end = None
+        self.busy |= LEAVING
+        try:
+            at_end()
+        except Exception as error:
+            self.loop.on_error(g, error)
+        finally:
+            self.busy &= ~LEAVING
 
     def spend(self, g: Goroutine) -> None:
         """Counts a call of g that did not have to wait; when it has had many in a row, others get their turn."""

@@ -12,8 +12,10 @@ cdef class Permits:
     cdef readonly Py_ssize_t free
     cdef Waiters waiters
 
-    @cython.locals(g=Goroutine, clause=Clause, deadline=double)
+    @cython.locals(g=Goroutine, clause=Clause, deadline=double, news=bint)
     cdef object take(self, object timeout)
+    @cython.locals(handed=bint)
+    cdef object leave(self, Clause clause)
     @cython.locals(won=bint)
     cdef bint try_take(self) except -1
     @cython.locals(held=bint, clause=Clause)
@@ -25,6 +27,7 @@ cdef class Mutex(Permits):
     cpdef object lock(self, object timeout=*)
     cpdef bint try_lock(self) except -1
     cpdef object unlock(self)
+    cpdef object lock_anyway(self)
 
 
 @cython.final
@@ -37,8 +40,14 @@ cdef class Semaphore(Permits):
 cdef class WaitQueue:
     cdef Waiters waiters
 
-    @cython.locals(g=Goroutine, clause=Clause)
-    cpdef bint wait(self, object guard, object on, double deadline) except -1
+    @cython.locals(g=Goroutine, clause=Clause, news=bint)
+    cpdef bint wait(self, object guard, object on, double deadline, object left=*) except -1
+    @cython.locals(woken=bint)
+    cdef object leave(self, object guard, Clause clause, object left)
     @cython.locals(clause=Clause)
     cpdef Py_ssize_t wake(self, Py_ssize_t count=*) except -1
     cpdef Py_ssize_t wake_all(self) except -1
+
+
+@cython.locals(g=Goroutine)
+cpdef Goroutine pace()

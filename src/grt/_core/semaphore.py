@@ -1,14 +1,17 @@
 """Semaphore and Mutex, and the queue that every other wait for a state is made of.
 
 Invariants: fair: who comes while others wait queues behind them, and a permit is handed to the first of them, so it
-is never free while somebody waits.
+is never free while somebody waits. What was handed to a goroutine that can no longer take it, because its thread
+ends, is handed on. Nothing is allocated between a look at the state and the queueing: that could run a finalizer, and
+a finalizer anything.
 Threads: any, under `mutex`; a WaitQueue under the lock of whoever it belongs to.
 """
 
 import operator
+from collections.abc import Callable
 from typing import Any
 
-from grt._core.goroutine import Waiters, enter, make_runnable
+from grt._core.goroutine import Clause, Goroutine, Waiters, enter, make_runnable
 from grt._core.timers import deadline_of
 
 try:
@@ -19,7 +22,7 @@ if not cython.compiled:
     from grt._core.goroutine import PASSED
     from grt._core.pysys import NEVER, mutex_lock, mutex_new, mutex_unlock
 
-__all__ = ["Mutex", "Semaphore", "WaitQueue"]
+__all__ = ["Mutex", "Semaphore", "WaitQueue", "pace"]
 
 
 class Permits:
@@ -30,29 +33,40 @@ class Permits:
     def __init__(self, permits: int) -> None:
         self.mutex = mutex_new()  # guards the two below
         self.permits = permits  # how many there are
-        self.free = permits  # how many nobody holds
+        self.free = permits  # how many nobody holds; negative only by `lock_anyway`
         self.waiters = Waiters()
 
     def take(self, timeout: float | None) -> None:
         """Takes a permit; waits until there is one."""
-        g = enter()
+        g = pace()
         deadline = NEVER if timeout is None else deadline_of(timeout)
+        clause = g.own_clause()
         mutex_lock(self.mutex)
         if self.free > 0:
             self.free -= 1
             mutex_unlock(self.mutex)
-            g.proc.spend(g)
             return
-        clause = g.own_clause()
         self.waiters.hang(clause)
         g.arm(self)
         mutex_unlock(self.mutex)
-        if not g.settle(deadline):
-            mutex_lock(self.mutex)
-            self.waiters.unhang(clause)
-            mutex_unlock(self.mutex)
+        try:
+            news = g.settle(deadline)
+        except BaseException:  # its thread ends
+            self.leave(clause)
+            raise
+        if not news:
+            self.leave(clause)
             g.judge(deadline)
             raise TimeoutError(f"{self!r} was not free within {timeout} s")
+
+    def leave(self, clause: Clause) -> None:
+        """Takes clause back; a permit that it was handed all the same goes to the next."""
+        mutex_lock(self.mutex)
+        self.waiters.unhang(clause)
+        handed = clause.news == PASSED
+        mutex_unlock(self.mutex)
+        if handed:
+            self.give()
 
     def try_take(self) -> bool:
         """Takes a permit if there is one; returns whether it did. Never waits."""
@@ -68,7 +82,7 @@ class Permits:
         mutex_lock(self.mutex)
         held = self.free < self.permits
         if held:
-            clause = self.waiters.take()
+            clause = self.waiters.take() if self.free >= 0 else None
             if clause is None:
                 self.free += 1
             else:
@@ -101,7 +115,7 @@ class Mutex(Permits):
     @property
     def locked(self) -> bool:
         """Whether somebody holds it."""
-        return self.free == 0
+        return self.free <= 0
 
     def lock(self, timeout: float | None = None) -> None:
         """Takes it; waits until it is free. Raises TimeoutError after timeout seconds."""
@@ -115,6 +129,15 @@ class Mutex(Permits):
         """Gives it to the first who waits, or frees it. Raises RuntimeError if it is not locked."""
         if not self.give():
             raise RuntimeError("unlock of an unlocked Mutex")
+
+    def lock_anyway(self) -> None:
+        """Makes the caller a holder beside the one there is: the mutex is free when both have unlocked it.
+
+        For a goroutine that owes its caller the lock, when its thread ends and it can no longer wait.
+        """
+        mutex_lock(self.mutex)
+        self.free -= 1
+        mutex_unlock(self.mutex)
 
     def __enter__(self) -> "Mutex":
         self.take(None)
@@ -176,25 +199,49 @@ class WaitQueue:
     def __len__(self) -> int:
         return len(self.waiters)
 
-    def wait(self, guard: Any, on: Any, deadline: float) -> bool:
+    def __bool__(self) -> bool:
+        """Whether any wait, or have not yet left after a deadline or a cancellation."""
+        return self.waiters.first is not None
+
+    def wait(self, guard: Any, on: Any, deadline: float, left: Callable[[bool], object] | None = None) -> bool:
         """Queues the current goroutine, lets go of guard, which it holds, and waits until woken.
 
         Returns False if deadline came first. However it ends, guard is not held then. on is what the goroutine is
-        said to wait for.
+        said to wait for. left(woken) is called, with guard held, when it leaves by itself; woken means that it was
+        woken all the same, but its thread ends: what it was woken for is to be given on.
         """
         try:
             g = enter()
             clause = g.own_clause()
-            self.waiters.hang(clause)
-            g.arm(on)
-        finally:
-            guard.release()
-        if g.settle(deadline):
+        except BaseException:
+            self.leave(guard, None, left)
+            raise
+        self.waiters.hang(clause)
+        g.arm(on)
+        guard.release()
+        try:
+            news = g.settle(deadline)
+        except BaseException:  # its thread ends
+            guard.acquire()
+            self.leave(guard, clause, left)
+            raise
+        if news:
             return True
         guard.acquire()
-        self.waiters.unhang(clause)
-        guard.release()
+        self.leave(guard, clause, left)
         return g.judge(deadline)
+
+    def leave(self, guard: Any, clause: Clause | None, left: Callable[[bool], object] | None) -> None:
+        """Takes clause back, with guard held, and lets go of that."""
+        woken = False
+        if clause is not None:
+            self.waiters.unhang(clause)
+            woken = clause.news == PASSED
+        try:
+            if left is not None:
+                left(woken)
+        finally:
+            guard.release()
 
     def wake(self, count: int = 1) -> int:
         """Wakes the first count that wait, with guard held; returns how many there were."""
@@ -208,3 +255,13 @@ class WaitQueue:
     def wake_all(self) -> int:
         """Wakes all that wait, with guard held; returns how many there were."""
         return self.waiters.take_all(PASSED)
+
+
+def pace() -> Goroutine:
+    """Begins a call that may not have to wait: raises as `enter` does; many in a row give way to others.
+
+    It comes before anything is taken, because the goroutine's thread may end while others have their turn.
+    """
+    g = enter()
+    g.proc.spend(g)
+    return g
