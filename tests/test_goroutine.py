@@ -288,3 +288,32 @@ def test_the_exit_of_a_goroutine_is_the_programs():
         grt.run(main)
     """
     assert run_program(program) == (7, "main ends\n", "")
+
+
+def test_ctrl_c_in_grts_own_code_waits_for_the_next_blocking_call():
+    program = """
+        import grt, signal
+        from functools import partial
+        class Interrupted:
+            # A lock: the signal comes while it is held, and its handler runs on top of grt's own frame.
+            __enter__ = staticmethod(partial(signal.raise_signal, signal.SIGINT))
+            __exit__ = staticmethod(lambda *exc: None)
+        def main():
+            wg = grt.sync.WaitGroup()
+            wg._guard = Interrupted()
+            wg.add(3)
+            print("counted", wg.count)
+            try:
+                grt.sleep(1000)
+            except KeyboardInterrupt:
+                print("interrupted")
+            wg.add(1)
+            return "returned"
+        try:
+            grt.run(main)
+        except KeyboardInterrupt:
+            print("interrupted at the end of run")
+        grt.sleep(0)
+    """
+    out = "counted 3\ninterrupted\ninterrupted at the end of run\n"
+    assert run_program(program) == (0, out, "")

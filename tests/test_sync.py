@@ -242,8 +242,7 @@ def test_one_that_gives_way_when_its_thread_ends_has_taken_nothing(make):
             place.undo()
 
     def work():
-        for _ in range(2):
-            grt.go(take_and_give)
+        grt.go(take_and_give)
         for _ in range(10):
             grt.gosched()
 

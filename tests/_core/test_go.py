@@ -1,11 +1,14 @@
 """Starting goroutines, giving way, sleeping, and the context that a goroutine gets."""
 
 import contextvars
+import sys
 import threading
+from typing import Any
 
 import pytest
 
 import grt
+from grt._core.go import go_watched
 
 who = contextvars.ContextVar("who", default="nobody")
 
@@ -158,3 +161,30 @@ def test_no_context_leaks_to_the_next_goroutine_of_the_same_greenlet():
     ran = contextvars.Context().run(lambda: [grt.go(look_and_set).result() for _ in range(20)])
     assert set(seen + ran) == {"nobody"}
     assert who.get() == "nobody"
+
+
+# -- go_watched
+
+
+@pytest.mark.parametrize("how", ["returns", "raises", "cancelled", "cancelled before its start"])
+def test_who_watches_a_goroutine_is_called_once_when_it_has_ended(how):
+    ends = []
+    fn: Any
+    fn, *args = {"returns": (max, 1, 2), "raises": (int, "x")}.get(how, (grt.sleep, 60))
+    g = go_watched(lambda: ends.append(g.done), sys._getframe(), fn, tuple(args), {})
+    if how == "cancelled":
+        grt.gosched()
+    assert ends == []
+    if how.startswith("cancelled"):
+        g.cancel()
+    g.join()
+    assert ends == [True] and g.started_at and g.started_at[0] == __file__
+    if how == "raises":
+        with pytest.raises(ValueError, match="invalid literal"):
+            g.result()
+
+
+def test_who_watches_must_not_block_and_its_errors_are_printed(capsys):
+    go_watched(lambda: grt.sleep(1), sys._getframe(), bool, (), {}).join()
+    assert "cannot block here: this goroutine has ended" in capsys.readouterr().err
+    assert grt.go(max, 1, 2).result() == 2

@@ -1,6 +1,7 @@
 """Cond. (What all waits promise: tests/test_sync.py.)"""
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -89,7 +90,8 @@ def test_a_cancellation_while_it_locks_again_is_the_next_calls():
 
 @pytest.mark.parametrize("how", ["timeout", "scope", "cancel"])
 def test_the_mutex_is_locked_again_however_long_that_takes(how):
-    cond, note = Cond(), []
+    cond = Cond()
+    note: list[Any] = []
 
     def work():
         with cond:

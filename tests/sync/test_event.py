@@ -84,21 +84,31 @@ def test_one_set_in_the_midst_of_a_wait_ends_that_wait():
 def test_a_signals_handler_may_set_it_at_any_moment():
     program = """
         import grt, signal
-        event, count = grt.sync.Event(), 0
+        event, count, loop = grt.sync.Event(), 0, grt.current_loop()
         def on_alarm(*_):
             global count
             count += 1
-            event.set()
+            if grt.__compiled__:
+                event.set()
+            else:
+                loop.call_soon(event.set)
+        def work():
+            while count < 2000:
+                event.wait(timeout=50)
+                event.clear()
         signal.signal(signal.SIGALRM, on_alarm)
         signal.setitimer(signal.ITIMER_REAL, 0.0003, 0.0003)
-        while count < 1000:
-            event.wait(timeout=50)
-            event.clear()
+        goroutines = [grt.go(work) for _ in range(3)]
+        while count < 2000:
             try:
                 event.wait(timeout=0)
             except TimeoutError:
                 pass
+            event.clear()
         signal.setitimer(signal.ITIMER_REAL, 0)
+        while not all(g.done for g in goroutines):
+            event.set()
+            grt.gosched()
         print("done")
     """
     assert run_program(program) == (0, "done\n", "")

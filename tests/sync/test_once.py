@@ -1,6 +1,7 @@
 """Once. (What all waits promise: tests/test_sync.py.)"""
 
 import threading
+from functools import partial
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.goroutines import blocked, end
 def test_it_calls_once_whoever_asks():
     once, calls = Once(), []
     for name in "abc":
-        once.do(lambda name=name: calls.append(name))
+        once.do(partial(calls.append, name))
     assert calls == ["a"] and once.done
 
 

@@ -154,10 +154,11 @@ def test_goroutines_of_several_threads_can_be_waited_for():
     def start(first):
         for i in range(100):
             wg.go(work, first + i)
+        wg.done()
         wg.wait()
 
     wg.add(3)
-    threads = [threading.Thread(target=lambda k=k: (wg.done(), start(100 * k))) for k in range(3)]
+    threads = [threading.Thread(target=start, args=(100 * k,)) for k in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:

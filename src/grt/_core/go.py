@@ -38,7 +38,11 @@ def go(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Goroutine:
 
 
 def go_watched(
-    at_end: Callable[[], object], frame: FrameType, fn: Callable[..., Any], args: Any, kwargs: Any
+    at_end: Callable[[], object],
+    frame: FrameType,
+    fn: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
 ) -> Goroutine:
     """Starts fn(*args, **kwargs) in the name of frame, and calls at_end() when it has ended, started or not.
 
@@ -52,7 +56,7 @@ def go_watched(
     return g
 
 
-def prepared(fn: Callable[..., Any], args: Any, kwargs: Any) -> Goroutine:
+def prepared(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Goroutine:
     """A goroutine of the calling thread that has not been started yet."""
     if not callable(fn):
         raise TypeError(f"grt.go needs a function and its arguments, grt.go(fn, x), but got {fn!r}")

@@ -1,8 +1,9 @@
 """Synchronisation between goroutines, of one thread or of several: Go's sync, and what threading has beside it.
 
 All are fair, first come first served. What never waits (unlock, done, set, notify, the try_ ones) may be called from
-any thread, and where nothing may block. Of these only Event.set, Mutex and Semaphore are for a signal's handler and
-for finalizers: the others take a lock that the same thread may just be holding.
+any thread, and where nothing may block. A signal's handler and a finalizer, which can come in the midst of anything,
+may call Event.set and what Mutex and Semaphore have, in the compiled build; in the pure one, and for all else, let
+them leave it to the loop: `grt.current_loop().call_soon(event.set)`.
 """
 
 from grt._core.semaphore import Mutex, Semaphore

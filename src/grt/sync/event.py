@@ -40,7 +40,7 @@ class Event:
         return self._flag
 
     def set(self) -> None:
-        """Sets the flag and wakes all who wait. Never waits; a signal's handler and a finalizer may call it too."""
+        """Sets the flag and wakes all who wait. Never waits; see grt.sync for calling it in a signal's handler."""
         self._flag = True
         self._guard.tell()
 
