@@ -12,9 +12,10 @@ import grt
 
 
 def feed(count: int, rate: float, jobs: grt.Chan[int]) -> None:
-    for job in range(count):
+    ticker = grt.Ticker(1 / rate)
+    for job, _ in zip(range(count), ticker, strict=False):
         jobs.send(job)
-        grt.sleep(1 / rate)
+    ticker.stop()
     jobs.close()
 
 
@@ -25,9 +26,10 @@ def work(name: str, jobs: grt.Chan[int], results: grt.Chan[str]) -> None:
 
 
 def run_pool(workers: int, jobs: grt.Chan[int], results: grt.Chan[str]) -> None:
-    pool = [grt.go(work, f"worker {number}", jobs, results) for number in range(workers)]
-    for worker in pool:
-        worker.result()
+    pool = grt.sync.WaitGroup()
+    for number in range(workers):
+        pool.go(work, f"worker {number}", jobs, results)
+    pool.wait()
     results.close()
 
 

@@ -51,7 +51,8 @@ def pytest_timeout_set_timer(item, settings):
 
 
 def pytest_timeout_cancel_timer(item):
-    item.limit.cancel()
+    if hasattr(item, "limit"):  # not when a file could not be collected
+        item.limit.cancel()
     return True
 
 

@@ -1,9 +1,18 @@
 """Goroutines that tests start, and end again."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
+import greenlet
+
 import grt
+
+# The interpreter holds locks while list(), b"".join and their like run an iterator's code, where there is no GIL: a
+# goroutine that blocks in there needs a greenlet that lets go of them. The compiled build does it by itself.
+LOCKS_HELD = (
+    not grt.__compiled__ and not getattr(sys, "_is_gil_enabled", lambda: True)() and greenlet.__version__ < "3.5.3"
+)
 
 
 def blocked(fn: Callable[..., object], *args: object) -> grt.Goroutine:

@@ -21,6 +21,7 @@ from grt._core.errors import Cancelled, Closed
 from grt._core.go import current, go, gosched, sleep
 from grt._core.goroutine import Goroutine
 from grt._core.select import select
+from grt._core.ticker import Ticker, Timer, after, after_func
 from grt.goroutine import Uncaught, current_loop, excepthook, run, timeout
 from grt.net import Conn, Listener, dial, listen
 from grt.version import __compiled__, __version__
@@ -34,9 +35,13 @@ __all__ = [
     "Listener",
     "RecvChan",
     "SendChan",
+    "Ticker",
+    "Timer",
     "Uncaught",
     "__compiled__",
     "__version__",
+    "after",
+    "after_func",
     "chan",
     "current",
     "current_loop",

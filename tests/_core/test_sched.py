@@ -4,7 +4,6 @@ import gc
 import os
 import re
 import socket
-import sys
 import threading
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 
 import grt
 from tests.child import run_program
-from tests.goroutines import end, living
+from tests.goroutines import LOCKS_HELD, end, living
 
 
 @pytest.fixture
@@ -179,10 +178,7 @@ def test_a_goroutine_may_block_inside_a_greenlet_of_its_own():
     assert [g.result() for g in goroutines] == [[g] * 3 for g in goroutines]
 
 
-UNSAFE = not grt.__compiled__ and not getattr(sys, "_is_gil_enabled", lambda: True)() and greenlet.__version__ < "3.5.3"
-
-
-@pytest.mark.skipif(UNSAFE, reason="this greenlet switches with the interpreter's locks held")
+@pytest.mark.skipif(LOCKS_HELD, reason="this greenlet switches with the interpreter's locks held")
 def test_goroutines_may_block_while_the_interpreter_holds_a_lock_for_them():
     """list() fills itself from an iterator with its lock held, where there is no GIL."""
 

@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "_core.select": f"_core.chan _core.goroutine _core.timers {SYS}",
     "_core.semaphore": f"_core.goroutine _core.timers {SYS}",
     "_core.sched": f"_core.errors _core.loop _core.goroutine {SYS} {SWITCH}",
+    "_core.ticker": f"_core.chan _core.go _core.goroutine _core.timers {SYS}",
     "_core.readiness": f"_core.loop _core.goroutine {SYS} {POLL}",
     "_core.netfd": f"_core.errors _core.goroutine _core.readiness {SYS}",
     # Layer 1, the system.
@@ -50,7 +51,7 @@ MAY_IMPORT = {
     "net.tcp": "address sock goroutine net.resolver _core.errors _core.netfd",
     "net": "net.tcp",
     # The top.
-    "grt": "goroutine net sync version _core.chan _core.errors _core.go _core.goroutine _core.select",
+    "grt": "goroutine net sync version _core.chan _core.errors _core.go _core.goroutine _core.select _core.ticker",
     "repl": "grt loop poll sock _core.goroutine",
     "__main__": "grt repl",
 }

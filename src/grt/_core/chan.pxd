@@ -34,6 +34,9 @@ cdef class Chan:
     cdef object receive(self, object timeout)
     @cython.locals(again=bint)
     cpdef object close(self)
+    cdef object leave(self, object value)
+    @cython.locals(left=bint)
+    cdef bint forget(self) except -1
 
     @cython.locals(clause=Clause)
     cdef bint put_locked(self, object value) except -1

@@ -62,11 +62,11 @@ class Chan:
 
     def __repr__(self) -> str:
         state = " closed" if self.closed else ""
-        return f"<Chan {self.count}/{self.capacity}{state} at {id(self):#x}>"
+        return f"<Chan {len(self)}/{self.capacity}{state} at {id(self):#x}>"
 
     def __len__(self) -> int:
         """How many values it holds that nobody has received yet."""
-        return self.count
+        return min(self.count, self.capacity)
 
     def __bool__(self) -> bool:
         """Always true, as for any object: `if c` tells a channel from None."""
@@ -182,6 +182,28 @@ class Chan:
         if again:
             raise Closed("close of a closed channel")
 
+    def leave(self, value: Any) -> None:
+        """Gives value to a receiver, or leaves it for the next one unless it has something: for timers.
+
+        It is the one value that a channel without buffer holds, and does not count.
+        """
+        mutex_lock(self.mutex)
+        if not self.items:
+            self.items.append(None)
+        if self.count == 0 and not self.put_locked(value):
+            self.store_locked(value)
+        mutex_unlock(self.mutex)
+
+    def forget(self) -> bool:
+        """Drops what `leave` has left; returns whether there was anything."""
+        mutex_lock(self.mutex)
+        left = self.count > 0
+        if left:
+            self.items[self.head] = None
+            self.count = 0
+        mutex_unlock(self.mutex)
+        return left
+
     def recv_only(self) -> "RecvChan":
         """This channel for those who only receive: Go's <-chan."""
         return RecvChan(self)
@@ -264,7 +286,7 @@ class RecvChan:
         return f"<RecvChan of {self.chan!r}>"
 
     def __len__(self) -> int:
-        return self.chan.count
+        return len(self.chan)
 
     def __bool__(self) -> bool:
         return True
@@ -297,7 +319,7 @@ class SendChan:
         return f"<SendChan of {self.chan!r}>"
 
     def __len__(self) -> int:
-        return self.chan.count
+        return len(self.chan)
 
     def __bool__(self) -> bool:
         return True
