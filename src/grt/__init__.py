@@ -15,7 +15,7 @@ def main():
 grt.run(main)
 """
 
-from grt import sync
+from grt import signal, sync
 from grt._core.chan import Chan, RecvChan, SendChan, chan
 from grt._core.errors import Cancelled, Closed
 from grt._core.go import current, go, gosched, sleep
@@ -52,6 +52,7 @@ __all__ = [
     "listen",
     "run",
     "select",
+    "signal",
     "sleep",
     "sync",
     "timeout",

@@ -6,6 +6,7 @@ import random
 import threading
 import time
 import weakref
+from typing import Any
 
 import pytest
 
@@ -127,7 +128,7 @@ def test_a_dropped_timer_is_forgotten():
 
 
 def test_a_timer_in_a_cycle_is_forgotten_too():
-    cycle = [grt.Ticker(LATE)]
+    cycle: list[Any] = [grt.Ticker(LATE)]
     cycle.append(cycle)
     gone = weakref.ref(cycle[0])
     del cycle
@@ -242,13 +243,15 @@ def test_a_ticker_needs_a_period_above_zero(seconds):
 def test_a_timer_needs_a_number():
     with pytest.raises(ValueError, match="number of seconds, not nan"):
         grt.Timer(float("nan"))
+    wrong: Any
     for wrong in (None, "1"):
         with pytest.raises(TypeError):
             grt.Timer(wrong)
         with pytest.raises(TypeError):
             grt.after_func(wrong, print)
+    wrong = "spam"
     with pytest.raises(TypeError, match="needs a function"):
-        grt.after_func(1, "spam")
+        grt.after_func(1, wrong)
 
 
 def test_a_timer_of_infinite_seconds_is_never_due():

@@ -47,11 +47,13 @@ MAY_IMPORT = {
     "sync.rwmutex": "_core.semaphore _core.timers",
     "sync.waitgroup": "_core.go _core.goroutine _core.semaphore _core.timers",
     "sync": "sync.barrier sync.cond sync.event sync.once sync.rwmutex sync.waitgroup _core.semaphore",
+    "signal": "goroutine _core.chan _core.errors _core.goroutine",
     "net.resolver": "_core.goroutine",
     "net.tcp": "address sock goroutine net.resolver _core.errors _core.netfd",
     "net": "net.tcp",
     # The top.
-    "grt": "goroutine net sync version _core.chan _core.errors _core.go _core.goroutine _core.select _core.ticker",
+    "grt": "goroutine net signal sync version "
+    "_core.chan _core.errors _core.go _core.goroutine _core.select _core.ticker",
     "repl": "grt loop poll sock _core.goroutine",
     "__main__": "grt repl",
 }
