@@ -15,6 +15,12 @@ from tests.goroutines import blocked
 PATIENCE = 60
 
 
+@pytest.fixture(autouse=True)
+def nobody_else(monkeypatch):
+    """The guides' programs, run by other tests, leave channels behind."""
+    monkeypatch.setattr(grt.signal, "_channels", {})
+
+
 @pytest.fixture
 def usr1():
     """A channel that is told of SIGUSR1."""

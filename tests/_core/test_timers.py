@@ -2,15 +2,16 @@
 
 import math
 import random
+import threading
 
 import pytest
 
-from grt._core.timers import Timer, Timers, deadline_of
+from grt._core.timers import Timer, Timers, deadline_of, now, set_clock, virtual_now
 
 
-def drain(timers, now=math.inf):
+def drain(timers, until=math.inf):
     found = []
-    while (timer := timers.pop_due(now)) is not None:
+    while (timer := timers.pop_due(until)) is not None:
         found.append(timer)
     return found
 
@@ -39,8 +40,8 @@ def test_timers_of_one_moment_expire_in_the_order_of_arming():
 def test_only_what_is_due_is_popped():
     timers = Timers()
     first, second = armed(timers, 1.0, 2.0)
-    assert drain(timers, now=1.5) == [first]
-    assert drain(timers, now=2.0) == [second]
+    assert drain(timers, until=1.5) == [first]
+    assert drain(timers, until=2.0) == [second]
 
 
 def test_a_cancelled_timer_leaves_at_once():
@@ -98,3 +99,22 @@ def test_deadlines_are_moments_from_now_and_may_have_passed():
 def test_a_timeout_that_is_no_number_is_named():
     with pytest.raises(ValueError, match="nan"):
         deadline_of(math.nan)
+
+
+def test_a_virtual_clock_is_its_threads_alone():
+    before = now()
+    set_clock(5.0)
+    try:
+        seen = []
+        thread = threading.Thread(target=lambda: seen.append(now()))
+        thread.start()
+        thread.join()
+        assert (now(), virtual_now()) == (5.0, 5.0)
+        set_clock(7.0)
+        assert now() == 7.0
+        assert seen[0] >= before
+        assert deadline_of(2) == 9.0
+    finally:
+        set_clock(None)
+    assert virtual_now() is None
+    assert now() >= before

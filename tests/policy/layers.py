@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "_core.sched": f"_core.errors _core.loop _core.goroutine {SYS} {SWITCH}",
     "_core.ticker": f"_core.chan _core.go _core.goroutine _core.timers {SYS}",
     "_core.readiness": f"_core.loop _core.goroutine {SYS} {POLL}",
-    "_core.netfd": f"_core.errors _core.goroutine _core.readiness {SYS}",
+    "_core.netfd": f"_core.errors _core.goroutine _core.readiness _core.timers {SYS}",
     # Layer 1, the system.
     "address": "",
     "version": "_core.timers",

@@ -1,8 +1,8 @@
 cimport cython
 
-from grt._core.csys cimport NEVER, mutex, mutex_lock, mutex_new, mutex_unlock, now
+from grt._core.csys cimport NEVER, mutex, mutex_lock, mutex_new, mutex_unlock
 from grt._core.loop cimport EventLoop
-from grt._core.timers cimport Timer, Timers, deadline_of
+from grt._core.timers cimport Timer, Timers, deadline_of, now
 
 
 cdef extern from "switch.h":

@@ -19,7 +19,7 @@ from typing import Any
 
 from grt._core.errors import Cancelled, line_of
 from grt._core.loop import EventLoop
-from grt._core.timers import Timer, deadline_of
+from grt._core.timers import Timer, deadline_of, now
 
 try:
     import cython
@@ -27,7 +27,7 @@ except ImportError:
     from grt._core import pysys as cython
 if not cython.compiled:
     from grt._core.pyswitch import proc_get, proc_set
-    from grt._core.pysys import NEVER, mutex_lock, mutex_new, mutex_unlock, now
+    from grt._core.pysys import NEVER, mutex_lock, mutex_new, mutex_unlock
 
     NEW, RUNNABLE, RUNNING, PARKED, DONE = range(5)  # a goroutine's states
     NEWS, DEADLINE, THROWN = range(3)  # what won a park

@@ -1,9 +1,9 @@
 cimport cython
 
 from grt._core.cpoll cimport READ
-from grt._core.csys cimport NEVER, check_signals, close, now, waker_drain, waker_notify, waker_open
+from grt._core.csys cimport NEVER, check_signals, close, waker_drain, waker_notify, waker_open
 from grt._core.poller cimport Poller
-from grt._core.timers cimport Timer, Timers
+from grt._core.timers cimport Timer, Timers, now
 
 
 cdef class Handler:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from grt._core.poller import Poller
-from grt._core.timers import Timer, Timers
+from grt._core.timers import Timer, Timers, now
 
 try:
     import cython
@@ -23,7 +23,7 @@ except ImportError:
     from grt._core import pysys as cython
 if not cython.compiled:
     from grt._core.pypoll import READ
-    from grt._core.pysys import NEVER, check_signals, close, now, waker_drain, waker_notify, waker_open
+    from grt._core.pysys import NEVER, check_signals, close, waker_drain, waker_notify, waker_open
 
 __all__ = ["EventLoop", "Handler", "ScheduledCall"]
 

@@ -1,11 +1,12 @@
 cimport cython
 
 from grt._core.csys cimport (
-    FAILED, NEVER, WOULD_BLOCK, accept, caught, close, connect, linger_zero, mutex_lock, mutex_unlock, now,
+    FAILED, NEVER, WOULD_BLOCK, accept, caught, close, connect, linger_zero, mutex_lock, mutex_unlock,
     recv_into, recv_or_error, send_or_failed, shutdown_write, socket_error,
 )
 from grt._core.goroutine cimport NEWS, THROWN, Goroutine, Scheduler, enter, fire, here
 from grt._core.readiness cimport Readiness, Side
+from grt._core.timers cimport now
 
 
 cdef enum:

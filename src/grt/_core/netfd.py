@@ -18,6 +18,7 @@ from typing import Any
 from grt._core.errors import Closed
 from grt._core.goroutine import Goroutine, enter, fire, here
 from grt._core.readiness import Readiness, Side
+from grt._core.timers import now
 
 try:
     import cython
@@ -36,7 +37,6 @@ if not cython.compiled:
         linger_zero,
         mutex_lock,
         mutex_unlock,
-        now,
         recv_into,
         recv_or_error,
         send_or_failed,

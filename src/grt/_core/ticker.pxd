@@ -1,9 +1,10 @@
 cimport cython
 
 from grt._core.chan cimport Chan, RecvChan
-from grt._core.csys cimport NEVER, mutex, mutex_lock, mutex_new, mutex_unlock, now
+from grt._core.csys cimport NEVER, mutex, mutex_lock, mutex_new, mutex_unlock
 from grt._core.goroutine cimport ENDED, Scheduler, here, peek
 from grt._core.timers cimport Timer as HeapTimer
+from grt._core.timers cimport now
 
 
 @cython.final

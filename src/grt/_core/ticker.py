@@ -16,6 +16,7 @@ from grt._core.chan import Chan, RecvChan
 from grt._core.go import go
 from grt._core.goroutine import Scheduler, here, peek
 from grt._core.timers import Timer as HeapTimer
+from grt._core.timers import now
 
 try:
     import cython
@@ -23,7 +24,7 @@ except ImportError:
     from grt._core import pysys as cython
 if not cython.compiled:
     from grt._core.goroutine import ENDED
-    from grt._core.pysys import NEVER, mutex_lock, mutex_new, mutex_unlock, now
+    from grt._core.pysys import NEVER, mutex_lock, mutex_new, mutex_unlock
 
 __all__ = ["Ticker", "Timer", "after", "after_func"]
 

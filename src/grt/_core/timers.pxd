@@ -1,6 +1,10 @@
 cimport cython
 
-from grt._core.csys cimport NEVER, now
+from grt._core.csys cimport NEVER
+from grt._core.csys cimport now as clock
+
+
+cdef int virtual_clocks
 
 
 cdef class Timer:
@@ -30,6 +34,8 @@ cdef class Timers:
     @cython.locals(heap=list, place=Py_ssize_t, size=Py_ssize_t, below=Py_ssize_t, child=Timer, other=Timer)
     cdef void sink(self, Timer timer)
 
+
+cpdef double now() except? -1
 
 @cython.locals(moment=double)
 cpdef double deadline_of(object timeout) except? -1

@@ -8,6 +8,7 @@ Rejected: a timer wheel (coarse ticks); heapq with dead entries (a server's dead
 the dead ones pile up); a sorted list (O(n) insert).
 """
 
+import threading
 from typing import Any
 
 try:
@@ -15,9 +16,14 @@ try:
 except ImportError:
     from grt._core import pysys as cython
 if not cython.compiled:
-    from grt._core.pysys import NEVER, now
+    from grt._core.pysys import NEVER
+    from grt._core.pysys import now as clock
 
-__all__ = ["Timer", "Timers", "deadline_of"]
+__all__ = ["Timer", "Timers", "deadline_of", "now", "set_clock", "virtual_now"]
+
+virtual_clocks = 0  # how many threads have one
+_virtual = threading.local()
+_lock = threading.Lock()  # guards the count
 
 
 class Timer:
@@ -129,6 +135,29 @@ class Timers:
             place = below
         heap[place] = timer
         timer.place = place
+
+
+def now() -> float:
+    """The moment, in seconds: of the monotonic clock, or of the virtual one if this thread has one."""
+    if virtual_clocks:
+        moment = virtual_now()
+        if moment is not None:
+            return moment
+    return clock()
+
+
+def virtual_now() -> float | None:
+    """The moment of this thread's virtual clock, None if it has none."""
+    moment: float | None = getattr(_virtual, "moment", None)
+    return moment
+
+
+def set_clock(moment: float | None) -> None:
+    """Gives this thread a virtual clock, which shows moment until it is set again; None takes it away."""
+    global virtual_clocks
+    with _lock:
+        virtual_clocks += (moment is not None) - (virtual_now() is not None)
+    _virtual.moment = moment
 
 
 def deadline_of(timeout: float | None) -> float:
