@@ -8,10 +8,10 @@ import textwrap
 PATIENCE = 60  # seconds that a child may take; none should need one
 
 
-def spawn(program: str) -> "subprocess.Popen[str]":
-    """Starts program, which should print "ready" when the test may go on."""
+def spawn(program: str, **environ: str) -> "subprocess.Popen[str]":
+    """Starts program, which should print "ready" when the test may go on. A busy machine is no stall of its."""
     command = [sys.executable, "-c", textwrap.dedent(program)]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "error"}
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "error", "GRT_STALL": "0", **environ}
     return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
@@ -25,8 +25,8 @@ def finish(child: "subprocess.Popen[str]") -> tuple[int, str, str]:
     return child.returncode, out, err
 
 
-def run_program(program: str) -> tuple[int, str, str]:
-    return finish(spawn(program))
+def run_program(program: str, **environ: str) -> tuple[int, str, str]:
+    return finish(spawn(program, **environ))
 
 
 def read_line(child: "subprocess.Popen[str]") -> str:

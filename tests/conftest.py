@@ -21,6 +21,7 @@ def pytest_configure(config):
     expected = os.environ.get("GRT_EXPECT_BUILD", BUILD)
     if expected != BUILD:
         raise pytest.UsageError(f"the tests were to run on the {expected} build, but this is the {BUILD} one")
+    grt.debug.stall_watch(None)  # a busy machine is no stall of a test
     if Path(grt.__file__).is_relative_to(config.rootpath / "src"):
         raise pytest.UsageError(
             "the tests run on the installed package, but this is src/: a stale extension could hide there"

@@ -211,6 +211,7 @@ def test_ctrl_c_without_run_ends_the_program():
 def test_a_second_ctrl_c_stops_one_that_keeps_the_thread():
     program = """
         import grt
+        grt.debug.stall_watch(None)
         def keep():
             print("ready")
             try:

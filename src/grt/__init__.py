@@ -15,9 +15,9 @@ def main():
 grt.run(main)
 """
 
-from grt import signal, sync
+from grt import debug, signal, sync
 from grt._core.chan import Chan, RecvChan, SendChan, chan
-from grt._core.errors import Cancelled, Closed
+from grt._core.errors import Cancelled, Closed, Deadlock
 from grt._core.go import current, go, gosched, sleep
 from grt._core.goroutine import Goroutine
 from grt._core.select import select
@@ -31,6 +31,7 @@ __all__ = [
     "Chan",
     "Closed",
     "Conn",
+    "Deadlock",
     "Goroutine",
     "Listener",
     "RecvChan",
@@ -45,6 +46,7 @@ __all__ = [
     "chan",
     "current",
     "current_loop",
+    "debug",
     "dial",
     "excepthook",
     "go",

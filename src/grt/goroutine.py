@@ -17,6 +17,7 @@ from grt._core.go import current, gosched
 from grt._core.goroutine import here
 from grt._core.sched import Proc
 from grt._core.timers import deadline_of
+from grt.debug import leaks, quit
 
 __all__ = ["Uncaught", "current_loop", "excepthook", "run", "timeout"]
 
@@ -63,7 +64,7 @@ def run(main: Callable[..., T], *args: Any) -> T:
 
     While it runs, Ctrl-C raises KeyboardInterrupt in main, whichever goroutine is running, but never in the midst of
     grt's own code: then main's next blocking call raises it. A second Ctrl-C, while the cancelled goroutines clean up,
-    abandons them.
+    abandons them. Ctrl-\\ (SIGQUIT) prints every goroutine's stack, and the program goes on (see `grt.debug.sigquit`).
     """
     proc: Any = here()
     if proc.current is not proc.main:
@@ -72,12 +73,16 @@ def run(main: Callable[..., T], *args: Any) -> T:
         )
     before = set(proc.living())
     handler = interrupt_main(proc)
+    quits = quit.hold()
     try:
         try:
             return main(*args)
         finally:
+            leaks.at_end_of_run(g for g in proc.living() if g not in before)
             cancel_all(proc, before)
     finally:
+        if quits:
+            quit.release()
         if handler is not None:
             signal.signal(signal.SIGINT, handler)
             if proc.main.interrupted:  # in the lines above, which are not interrupted: see on_sigint

@@ -29,7 +29,6 @@ def test_a_timer_sends_the_moment_once():
     timer = grt.Timer(SOON)
     assert before + SOON <= timer.c.recv(PATIENCE) <= time.monotonic()
     assert grt.select(timer.c.recv, default=True)[0] == -1
-    assert "not set" in repr(timer)
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("-inf")])
@@ -237,7 +236,7 @@ def test_a_ticker_needs_a_period_above_zero(seconds):
     ticker = grt.Ticker(LATE)
     with pytest.raises(ValueError, match=f"above 0, not {seconds}"):
         ticker.reset(seconds)
-    assert "due in" in repr(ticker)
+    assert pending() == 1
 
 
 def test_a_timer_needs_a_number():

@@ -38,8 +38,15 @@ MAY_IMPORT = {
     "sock": "_core.sock",
     # Layer 2, the event loop.
     "loop": "address poll sock _core.errors _core.loop",
+    # What a program is doing.
+    "debug.stack": "_core.chan _core.goroutine _core.sched _core.timers",
+    "debug.silence": "debug.stack _core.errors _core.goroutine _core.netfd _core.readiness _core.sched",
+    "debug.stall": "debug.silence debug.stack _core.goroutine _core.sched",
+    "debug.leaks": "_core.goroutine _core.netfd _core.sched",
+    "debug.quit": "debug.stack _core.goroutine _core.sched",
+    "debug": "debug.leaks debug.quit debug.silence debug.stack debug.stall _core.errors",
     # Layer 3, goroutines.
-    "goroutine": "_core.errors _core.go _core.goroutine _core.sched _core.timers",
+    "goroutine": "debug.leaks debug.quit _core.errors _core.go _core.goroutine _core.sched _core.timers",
     "sync.barrier": "_core.semaphore _core.timers",
     "sync.cond": "_core.go _core.semaphore _core.timers",
     "sync.event": "_core.semaphore _core.timers",
@@ -52,7 +59,7 @@ MAY_IMPORT = {
     "net.tcp": "address sock goroutine net.resolver _core.errors _core.netfd",
     "net": "net.tcp",
     # The top.
-    "grt": "goroutine net signal sync version "
+    "grt": "debug goroutine net signal sync version "
     "_core.chan _core.errors _core.go _core.goroutine _core.select _core.ticker",
     "repl": "grt loop poll sock _core.goroutine",
     "__main__": "grt repl",
@@ -64,7 +71,7 @@ DOORS = {
     "select": "_core.pypoll",
     "selectors": "",
     "ssl": "",
-    "threading.Thread": "net.resolver",
+    "threading.Thread": "net.resolver debug.stall",
 }
 
 # Modules tested through the one that stands on them.

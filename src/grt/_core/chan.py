@@ -28,6 +28,7 @@ if not cython.compiled:
 
 __all__ = ["Chan", "RecvChan", "SendChan", "chan"]
 
+DOES = ("recv from", "recv from", "send to")  # a clause's op, in words
 EMPTY = object()  # instead of a value: there is none now
 GONE = object()  # there will never be one: closed, and all were received
 
@@ -56,9 +57,7 @@ class Chan:
         self.receivers = Waiters()
         self.senders = Waiters()
 
-    @classmethod
-    def __class_getitem__(cls, item: Any) -> GenericAlias:
-        return GenericAlias(cls, item)
+    __class_getitem__ = classmethod(GenericAlias)
 
     def __repr__(self) -> str:
         state = " closed" if self.closed else ""
@@ -278,9 +277,7 @@ class RecvChan:
     def __init__(self, chan: Chan) -> None:
         self.chan = chan
 
-    @classmethod
-    def __class_getitem__(cls, item: Any) -> GenericAlias:
-        return GenericAlias(cls, item)
+    __class_getitem__ = classmethod(GenericAlias)
 
     def __repr__(self) -> str:
         return f"<RecvChan of {self.chan!r}>"
@@ -311,9 +308,7 @@ class SendChan:
     def __init__(self, chan: Chan) -> None:
         self.chan = chan
 
-    @classmethod
-    def __class_getitem__(cls, item: Any) -> GenericAlias:
-        return GenericAlias(cls, item)
+    __class_getitem__ = classmethod(GenericAlias)
 
     def __repr__(self) -> str:
         return f"<SendChan of {self.chan!r}>"

@@ -9,6 +9,7 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 T_contra = TypeVar("T_contra", contravariant=True)
 
+DOES: tuple[str, str, str]
 EMPTY: object
 GONE: object
 RECV: int

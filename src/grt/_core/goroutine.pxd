@@ -94,7 +94,7 @@ cdef class Goroutine(Timer):
     cdef object code
     cdef object at_end
     cdef int offset
-    cdef unsigned char state
+    cdef readonly unsigned char state
     cdef unsigned char alert  # these three are flags: the size of a goroutine is what a server has thousands of
     cdef unsigned char winner
     cdef unsigned char failed

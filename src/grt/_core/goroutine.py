@@ -99,13 +99,7 @@ class Scheduler:
 
     def obstacle(self) -> str:
         """Why this stack must not block now."""
-        if self.busy & ENDED:
-            return "its thread is ending"
-        if self.busy & COLLECTING:
-            return "this is a finalizer, run by the garbage collector in the midst of something else"
-        if self.busy & LEAVING:
-            return "this goroutine has ended, and a finalizer or grt.excepthook is called for what it leaves"
-        return "this is a callback of the event loop; start a goroutine for it with grt.go"
+        raise NotImplementedError
 
 
 class Clause:
@@ -269,6 +263,11 @@ class Goroutine(Timer):
     def started_at(self) -> "tuple[str, int] | None":
         """(file, line) of the `grt.go` that started it, None for a thread's own stack."""
         return line_of(self.code, self.offset)
+
+    @property
+    def frame(self) -> Any:
+        """The innermost frame of its Python stack; None while that is the one that runs, and where it has none."""
+        return None if self.greenlet is None else self.greenlet.gr_frame
 
     def cancel(self) -> bool:
         """Raises grt.Cancelled in its current blocking call, or its next. Any thread may ask; never blocks.

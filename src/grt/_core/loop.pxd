@@ -35,7 +35,7 @@ cdef class EventLoop:
     cdef readonly Poller poller
     cdef readonly Timers timers
     cdef Waker waker
-    cdef object soon
+    cdef readonly object soon
     cdef readonly SignalPipe signals
     cdef int index
     cdef readonly double moment

@@ -183,6 +183,11 @@ class EventLoop:
             except (KeyError, ValueError):
                 pass  # its thread has ended, and closed the loop, at this moment
 
+    def handlers(self) -> list[Any]:
+        """What is registered now, beside what the loop itself needs."""
+        own = (self.waker, self.signals)
+        return [known.data for known in self.poller.registrations if known is not None and known.data not in own]
+
     def call_soon(self, fn: Callable[..., object], *args: Any) -> None:
         """Calls fn(*args) in the loop's next turn. Any thread may ask."""
         self.soon.append((fn, args))

@@ -16,6 +16,7 @@ cdef enum:
     BUDGET = 128
     HELD = 3
     MAX_IDLE = 1024
+    BLOCK = 1024
 
 cdef extern from *:
     const double SILENCE "0.1"
@@ -29,6 +30,8 @@ cdef class Proc(Scheduler):
     cdef Py_ssize_t next_poll
     cdef public object on_idle
     cdef public object on_silence
+    cdef public object on_start
+    cdef readonly object thread
     cdef int budget
     cdef unsigned long long seed
     cdef Py_ssize_t id_next
@@ -40,6 +43,8 @@ cdef class Proc(Scheduler):
     cdef readonly Goroutine main
     cdef Goroutine newest
 
+    cdef object more_ids(self)
+    cpdef object renew_ids(self)
     @cython.locals(g=Goroutine)
     cpdef list living(self)
     @cython.locals(g=Goroutine)
@@ -55,7 +60,6 @@ cdef class Proc(Scheduler):
     cdef object tell_end(self, Goroutine g)
     cpdef bint run_ready(self) except -1
 
-@cython.locals(proc=Proc)
 cpdef list procs()
 
 @cython.locals(proc=Scheduler)

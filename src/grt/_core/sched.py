@@ -15,7 +15,6 @@ import gc
 import itertools
 import random
 import threading
-import weakref
 from collections.abc import Callable
 from types import CoroutineType
 from typing import Any
@@ -51,8 +50,9 @@ if not cython.compiled:
     HELD = 3  # references to a goroutine that has just ended which are the scheduler's own
     SILENCE = 0.1  # seconds without any news before on_silence is asked
     MAX_IDLE = 1024  # worker greenlets kept for reuse, about 6 KB each
+    BLOCK = 1024  # goroutine ids taken at once
 
-__all__ = ["Proc", "procs"]
+__all__ = ["Proc", "procs", "watchers"]
 
 switch_setup()
 arena_install()
@@ -65,7 +65,7 @@ class Proc(Scheduler):
 
     __slots__ = (
         "budget", "head", "id_end", "id_next", "idle", "launcher", "main", "newest", "next_poll", "on_idle",
-        "on_silence", "picks", "root", "seed", "tail", "worker",
+        "on_silence", "on_start", "picks", "root", "seed", "tail", "thread", "worker",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -76,7 +76,11 @@ class Proc(Scheduler):
         self.picks = 0  # how many times it has picked a goroutine to run
         self.next_poll = POLL_EVERY  # at which pick the loop is turned although some goroutine is runnable
         self.on_idle: Callable[[], object] | None = None  # instead of waiting in the loop when none is runnable
-        self.on_silence: Callable[[], object] | None = None  # when none is, no timer runs, and all is still for SILENCE
+        # When none is runnable, no timer runs, and there was no event for SILENCE. Returns for how long to wait on
+        # before it is called again: seconds, negative for until there is news.
+        self.on_silence: Callable[[], float] | None = None
+        self.on_start: Callable[[], object] | None = None  # at its first `go`, after that now and then: see more_ids
+        self.thread = threading.get_ident()
         self.budget = BUDGET  # calls that may still succeed before the current goroutine gives way
         self.seed = random.randrange(1, 0x7FFFFFFF)  # of `below`
         self.id_next = 0  # its block of goroutine ids, so that threads do not meet over a counter
@@ -95,10 +99,35 @@ class Proc(Scheduler):
 
     def next_id(self) -> int:
         if self.id_next == self.id_end:
-            self.id_next = next(_id_blocks)
-            self.id_end = self.id_next + 1024
+            self.more_ids()
         self.id_next += 1
         return self.id_next
+
+    def more_ids(self) -> None:
+        """Takes a block of ids, and of its first one just the first id, for the thread's own stack.
+
+        So the first `go` comes here too: what wants to know of that costs no other one anything.
+        """
+        if self.id_end == 0:
+            self.id_next = next(_id_blocks)
+            self.id_end = self.id_next + 1
+            return
+        if self.id_next % BLOCK == 1:
+            self.id_end = self.id_next - 1 + BLOCK
+        else:
+            self.id_next = next(_id_blocks)
+            self.id_end = self.id_next + BLOCK
+        if self.on_start is not None:
+            self.on_start()
+
+    def renew_ids(self) -> None:
+        """Lets the next `go` call on_start again. For the owner."""
+        self.id_end = self.id_next
+
+    @property
+    def alone(self) -> bool:
+        """Whether the thread's own stack is its only goroutine. Any thread may ask."""
+        return self.newest is self.main
 
     @property
     def interruptible(self) -> bool:
@@ -106,12 +135,14 @@ class Proc(Scheduler):
         return not self.busy
 
     def living(self) -> list[Goroutine]:
-        """The goroutines that have not ended, oldest first; the thread's own stack is the first."""
+        """The goroutines that have not ended, oldest first; the thread's own stack is the first. Any thread may ask."""
         found = []
+        mutex_lock(self.ends)
         g = self.newest
         while g is not None:
             found.append(g)
             g = g.older
+        mutex_unlock(self.ends)
         found.reverse()
         return found
 
@@ -120,7 +151,12 @@ class Proc(Scheduler):
         newest = self.newest
         g.older = newest
         newest.newer = g
-        self.newest = g
+        if cython.compiled:  # without a GIL g must be whole before another thread's `living` finds it
+            mutex_lock(self.ends)
+            self.newest = g
+            mutex_unlock(self.ends)
+        else:
+            self.newest = g
         self.push(g)
 
     def push(self, g: Goroutine) -> None:
@@ -158,10 +194,8 @@ class Proc(Scheduler):
                 self.turn(-1.0)
             else:
                 self.turn(SILENCE)
-                if self.head is None:
-                    self.on_silence()
-                if self.head is None:
-                    self.turn(-1.0)
+                if self.head is None and self.loop.count == 0:
+                    self.turn(self.on_silence())
 
     def turn(self, timeout: float) -> None:
         """Turns the loop. What a signal's handler raises meanwhile belongs to the main goroutine."""
@@ -287,9 +321,6 @@ class Proc(Scheduler):
         if g.joiners is not None:
             g.joiners.take_all(PASSED)
             g.joiners = None
-        mutex_unlock(self.ends)
-        g.greenlet = None
-        g.clause = None
         g.older.newer = g.newer  # the main goroutine is older than all
         if g.newer is None:
             self.newest = g.older
@@ -298,6 +329,9 @@ class Proc(Scheduler):
         g.older = None
         if g.newer is not None:
             g.newer = None
+        mutex_unlock(self.ends)
+        g.greenlet = None
+        g.clause = None
         if g.at_end is not None:
             self.tell_end(g)
         gc_show_if_kept(g, HELD)
@@ -335,10 +369,21 @@ class Proc(Scheduler):
             self.give_way(self.current)
         return self.head is not None
 
+    def obstacle(self) -> str:
+        """Why this stack must not block now."""
+        if self.busy & ENDED:
+            return "its thread is ending"
+        if self.busy & COLLECTING:
+            return "this is a finalizer, run by the garbage collector in the midst of something else"
+        if self.busy & LEAVING:
+            return "this goroutine has ended, and a finalizer or grt.excepthook is called for what it leaves"
+        return "this is a callback of the event loop; start a goroutine for it with grt.go"
+
     def close(self) -> None:
         if self.busy & ENDED:
             return
         self.busy |= ENDED
+        _procs.discard(self)
         self.loop.before_wait = None
         self.loop.close()
         set_proc(self)  # the thread may have forgotten it already, and what is cleaned up may ask
@@ -364,9 +409,12 @@ class Proc(Scheduler):
         set_proc(None)
 
 
-_id_blocks = itertools.count(0, 1024)
+_id_blocks = itertools.count(0, BLOCK)
 _thread = threading.local()
-_procs: "weakref.WeakSet[Proc]" = weakref.WeakSet()
+_procs: set[Proc] = set()  # those of all threads, until they are closed
+
+# Each is called with a new Proc, in its thread: those above that want to hear from it set its hooks.
+watchers: list[Callable[[Proc], object]] = []
 
 
 class ThreadEnd:
@@ -388,12 +436,14 @@ def new_proc() -> Proc:
     _procs.add(proc)
     _thread.end = ThreadEnd(proc)
     proc.loop.heed_signals()
+    for watcher in watchers:
+        watcher(proc)
     return proc
 
 
 def procs() -> list[Proc]:
     """The Procs of all threads that have one now."""
-    return [proc for proc in list(_procs) if not proc.busy & ENDED]
+    return list(_procs)
 
 
 def end_program() -> None:

@@ -11,7 +11,7 @@ from grt._core.timers cimport now
 cdef class Alarm(HeapTimer):
     cdef mutex mutex
     cdef double moment
-    cdef readonly double period
+    cdef double period
     cdef Scheduler proc
     cdef object call
     cdef object listener
@@ -46,6 +46,5 @@ cdef class Ticker:
 @cython.locals(moment=double, timer=Timer)
 cdef Timer timer_that(object calls, object seconds)
 cdef Alarm at_home(Alarm alarm)
-cdef str describe(str kind, Alarm alarm)
 cdef double moment_after(object seconds) except? -1
 cdef double period_of(object seconds) except? -1

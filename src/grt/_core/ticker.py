@@ -123,9 +123,6 @@ class Timer:
         self.c: RecvChan[float] = RecvChan(self.channel)
         self.alarm.set(moment_after(seconds), self.channel)
 
-    def __repr__(self) -> str:
-        return describe("Timer", self.alarm)
-
     def stop(self) -> bool:
         """Takes it back; returns whether that was in time: False if its value was received, or it was stopped before.
 
@@ -159,9 +156,6 @@ class Ticker:
         self.channel: Chan[float] = Chan()
         self.c = RecvChan(self.channel)
         self.alarm.set(moment_after(seconds), self.channel)
-
-    def __repr__(self) -> str:
-        return describe(f"Ticker of {self.alarm.period} s", self.alarm)
 
     def __iter__(self) -> Chan[float]:
         return self.channel
@@ -233,8 +227,3 @@ def period_of(seconds: float) -> float:
     if not seconds > 0:
         raise ValueError(f"a ticker's period is a number of seconds above 0, not {seconds!r}")
     return seconds
-
-
-def describe(kind: str, alarm: Alarm) -> str:
-    state = "not set" if alarm.moment == NEVER else f"due in {alarm.moment - now():.3g} s"
-    return f"<{kind}, {state}, at {id(alarm):#x}>"
