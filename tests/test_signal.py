@@ -232,3 +232,27 @@ def test_sigint_interrupts_again_once_stopped():
         """
     )
     assert (status, output.split(), errors) == (0, ["SIGINT", "interrupted"], "")
+
+
+def test_who_waits_for_a_signal_is_no_deadlock():
+    status, output, errors = run_program(
+        """
+        import os, signal, time, grt
+
+        ending = grt.chan(1)
+        grt.signal.notify(ending, signal.SIGTERM)
+        pid = os.fork()
+        if pid == 0:
+            time.sleep(0.4)  # longer than it takes to see that all is silent
+            os.kill(os.getppid(), signal.SIGTERM)
+            os._exit(0)
+        print(ending.recv().name)
+        os.waitpid(pid, 0)
+        grt.signal.stop(ending)
+        try:
+            ending.recv()
+        except grt.Deadlock:
+            print("deadlock")
+        """
+    )
+    assert (status, output.split(), errors) == (0, ["SIGTERM", "deadlock"], "")

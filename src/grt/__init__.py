@@ -15,15 +15,17 @@ def main():
 grt.run(main)
 """
 
-from grt import debug, signal, sync
+from grt import context, debug, signal, sync
 from grt._core.chan import Chan, RecvChan, SendChan, chan
 from grt._core.errors import Cancelled, Closed, Deadlock
 from grt._core.go import current, go, gosched, sleep
 from grt._core.goroutine import Goroutine
 from grt._core.select import select
 from grt._core.ticker import Ticker, Timer, after, after_func
-from grt.goroutine import Uncaught, current_loop, excepthook, run, timeout
+from grt.goroutine import Uncaught, current_loop, excepthook, run
+from grt.groups import Group, group
 from grt.net import Conn, Listener, dial, listen
+from grt.scope import timeout
 from grt.version import __compiled__, __version__
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "Conn",
     "Deadlock",
     "Goroutine",
+    "Group",
     "Listener",
     "RecvChan",
     "SendChan",
@@ -44,6 +47,7 @@ __all__ = [
     "after",
     "after_func",
     "chan",
+    "context",
     "current",
     "current_loop",
     "debug",
@@ -51,6 +55,7 @@ __all__ = [
     "excepthook",
     "go",
     "gosched",
+    "group",
     "listen",
     "run",
     "select",

@@ -1,7 +1,7 @@
-"""Programs of goroutines: `run`, `timeout`, and what happens to an exception that nobody takes.
+"""Programs of goroutines: `run`, Ctrl-C, and what happens to an exception that nobody takes.
 
 The scheduler below knows nothing of signals, of printing, or of how a program ends; that is here.
-Threads: `run` and `timeout` concern the calling thread's goroutines only.
+Threads: `run` concerns the calling thread's goroutines only.
 """
 
 import signal
@@ -9,17 +9,16 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, NamedTuple, TypeVar
 
 from grt._core.errors import set_reporter
-from grt._core.go import current, gosched
+from grt._core.go import gosched
 from grt._core.goroutine import here
 from grt._core.sched import Proc
-from grt._core.timers import deadline_of
 from grt.debug import leaks, quit
 
-__all__ = ["Uncaught", "current_loop", "excepthook", "run", "timeout"]
+__all__ = ["Uncaught", "current_loop", "excepthook", "run"]
 
 T = TypeVar("T")
 
@@ -130,40 +129,3 @@ def module_of(frame: FrameType | None) -> str:
 def current_loop() -> Any:
     """The calling thread's EventLoop, which its scheduler turns while goroutines wait: for callbacks beside them."""
     return here().loop
-
-
-class timeout:
-    """Ends every blocking call inside with TimeoutError once so many seconds have passed since its beginning.
-
-    >>> import grt
-    >>> with grt.timeout(5):
-    ...     grt.sleep(0.001)
-
-    Scopes nest: the earliest deadline counts, and `expired` tells afterwards whose it was.
-    """
-
-    __slots__ = ("_outer", "expired", "seconds")
-
-    def __init__(self, seconds: float | None) -> None:
-        if seconds is not None and not isinstance(seconds, (int, float)):
-            raise TypeError(f"grt.timeout takes a number of seconds or None, not {seconds!r}")
-        self.seconds = seconds
-        self.expired = False  # whether this deadline, and not an inner or outer one, ended a call
-
-    def __enter__(self) -> "timeout":
-        g = current()
-        self._outer = (g.deadline, g.scope)
-        deadline = deadline_of(self.seconds)
-        if deadline < g.deadline:
-            g.set_deadline(deadline, self)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        current().set_deadline(*self._outer)
-
-    def expiry(self) -> TimeoutError:
-        """The exception for a call that this deadline ends."""
-        self.expired = True
-        return TimeoutError(f"timed out: the {self.seconds} s of grt.timeout are over")

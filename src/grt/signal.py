@@ -21,6 +21,7 @@ from typing import Any
 from grt._core.chan import Chan, SendChan
 from grt._core.errors import Closed
 from grt._core.goroutine import here
+from grt.debug.silence import sources
 from grt.goroutine import module_of
 
 __all__ = ["notify", "stop", "watched"]
@@ -97,3 +98,6 @@ def send(signum: int) -> None:
             channel.try_send(signal.Signals(signum))
         except Closed:
             stop(channel)
+
+
+sources.append(watched)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import grt
-from grt._core.go import go_watched
+from grt._core.go import go_for
 
 who = contextvars.ContextVar("who", default="nobody")
 
@@ -163,28 +163,32 @@ def test_no_context_leaks_to_the_next_goroutine_of_the_same_greenlet():
     assert who.get() == "nobody"
 
 
-# -- go_watched
+# -- go_for
 
 
 @pytest.mark.parametrize("how", ["returns", "raises", "cancelled", "cancelled before its start"])
 def test_who_watches_a_goroutine_is_called_once_when_it_has_ended(how):
-    ends = []
+    ends: list[Any] = []
     fn: Any
+    code = sys._getframe().f_code
     fn, *args = {"returns": (max, 1, 2), "raises": (int, "x")}.get(how, (grt.sleep, 60))
-    g = go_watched(lambda: ends.append(g.done), sys._getframe(), fn, tuple(args), {})
+    g = go_for(lambda *end: ends.append((*end, end[0].done)), code, 0, fn, tuple(args), {})
     if how == "cancelled":
         grt.gosched()
     assert ends == []
     if how.startswith("cancelled"):
         g.cancel()
     g.join()
-    assert ends == [True] and g.started_at and g.started_at[0] == __file__
+    ended, failure, done = ends.pop()
+    assert ends == []
+    assert ended is g and done and g.started_at and g.started_at[0] == __file__
+    assert (failure is None) == (how == "returns")
     if how == "raises":
         with pytest.raises(ValueError, match="invalid literal"):
             g.result()
 
 
 def test_who_watches_must_not_block_and_its_errors_are_printed(capsys):
-    go_watched(lambda: grt.sleep(1), sys._getframe(), bool, (), {}).join()
+    go_for(lambda *end: grt.sleep(1), sys._getframe().f_code, 0, bool, (), {}).join()
     assert "cannot block here: this goroutine has ended" in capsys.readouterr().err
     assert grt.go(max, 1, 2).result() == 2

@@ -23,12 +23,12 @@ MAY_IMPORT = {
     "_core.timers": SYS,
     "_core.loop": f"_core.poller _core.timers {SYS} {POLL}",
     "_core.goroutine": f"_core.errors _core.loop _core.timers {SYS} {SWITCH}",
-    "_core.go": f"_core.goroutine _core.timers {SYS} {SWITCH}",
+    "_core.go": f"_core.errors _core.goroutine _core.timers {SYS} {SWITCH}",
     "_core.chan": f"_core.errors _core.goroutine _core.timers {SYS}",
     "_core.select": f"_core.chan _core.goroutine _core.timers {SYS}",
     "_core.semaphore": f"_core.goroutine _core.timers {SYS}",
     "_core.sched": f"_core.errors _core.loop _core.goroutine {SYS} {SWITCH}",
-    "_core.ticker": f"_core.chan _core.go _core.goroutine _core.timers {SYS}",
+    "_core.ticker": f"_core.chan _core.go _core.goroutine _core.timers {SYS} {SWITCH}",
     "_core.readiness": f"_core.loop _core.goroutine {SYS} {POLL}",
     "_core.netfd": f"_core.errors _core.goroutine _core.readiness _core.timers {SYS}",
     # Layer 1, the system.
@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "debug.quit": "debug.stack _core.goroutine _core.sched",
     "debug": "debug.leaks debug.quit debug.silence debug.stack debug.stall _core.errors",
     # Layer 3, goroutines.
-    "goroutine": "debug.leaks debug.quit _core.errors _core.go _core.goroutine _core.sched _core.timers",
+    "goroutine": "debug.leaks debug.quit _core.errors _core.go _core.goroutine _core.sched",
     "sync.barrier": "_core.semaphore _core.timers",
     "sync.cond": "_core.go _core.semaphore _core.timers",
     "sync.event": "_core.semaphore _core.timers",
@@ -54,12 +54,15 @@ MAY_IMPORT = {
     "sync.rwmutex": "_core.semaphore _core.timers",
     "sync.waitgroup": "_core.go _core.goroutine _core.semaphore _core.timers",
     "sync": "sync.barrier sync.cond sync.event sync.once sync.rwmutex sync.waitgroup _core.semaphore",
-    "signal": "goroutine _core.chan _core.errors _core.goroutine",
+    "scope": "_core.go _core.goroutine _core.timers",
+    "groups": "scope _core.errors _core.go _core.goroutine _core.semaphore",
+    "context": "scope _core.chan _core.errors _core.go _core.goroutine _core.timers",
+    "signal": "debug.silence goroutine _core.chan _core.errors _core.goroutine",
     "net.resolver": "_core.goroutine",
-    "net.tcp": "address sock goroutine net.resolver _core.errors _core.netfd",
+    "net.tcp": "address sock scope net.resolver _core.errors _core.netfd",
     "net": "net.tcp",
     # The top.
-    "grt": "debug goroutine net signal sync version "
+    "grt": "context debug goroutine groups net scope signal sync version "
     "_core.chan _core.errors _core.go _core.goroutine _core.select _core.ticker",
     "repl": "grt loop poll sock _core.goroutine",
     "__main__": "grt repl",

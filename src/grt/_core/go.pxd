@@ -5,7 +5,7 @@ from grt._core.goroutine cimport Goroutine, Scheduler, enter, here, new_goroutin
 from grt._core.timers cimport deadline_of
 
 @cython.locals(g=Goroutine)
-cpdef Goroutine go_watched(object at_end, object frame, object fn, tuple args, dict kwargs)
+cpdef Goroutine go_for(object at_end, object code, int offset, object fn, tuple args, dict kwargs)
 
 @cython.locals(g=Goroutine)
 cdef Goroutine prepared(object fn, tuple args, dict kwargs)

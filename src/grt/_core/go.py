@@ -5,9 +5,10 @@ Threads: any; a goroutine belongs to the thread that starts it.
 
 from collections.abc import Callable
 from functools import partial
-from types import FrameType
+from types import CodeType
 from typing import Any
 
+from grt._core.errors import Failure
 from grt._core.goroutine import Goroutine, enter, here, new_goroutine
 from grt._core.timers import deadline_of
 
@@ -18,7 +19,7 @@ except ImportError:
 if not cython.compiled:
     from grt._core.pyswitch import caller_code, caller_offset, context_copy, gc_hide, name_of
 
-__all__ = ["current", "go", "go_watched", "gosched", "sleep"]
+__all__ = ["current", "go", "go_for", "gosched", "sleep"]
 
 
 def go(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Goroutine:
@@ -37,20 +38,22 @@ def go(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Goroutine:
     return g
 
 
-def go_watched(
-    at_end: Callable[[], object],
-    frame: FrameType,
+def go_for(
+    at_end: Callable[[Goroutine, Failure | None], object] | None,
+    code: CodeType,
+    offset: int,
     fn: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Goroutine:
-    """Starts fn(*args, **kwargs) in the name of frame, and calls at_end() when it has ended, started or not.
+    """Starts fn(*args, **kwargs) in the name of whoever called at offset of code; at_end, if any, is told of its end.
 
-    at_end is called in the goroutine's thread, where nothing may block.
+    at_end(goroutine, failure) is called in the goroutine's thread when it has ended, started or not, with the Failure
+    that it ended by or None. Nothing may block there.
     """
     g = prepared(fn, args, kwargs)
-    g.code = frame.f_code
-    g.offset = frame.f_lasti
+    g.code = code
+    g.offset = offset
     g.at_end = at_end
     g.proc.start(g)
     return g

@@ -227,7 +227,7 @@ class Goroutine(Timer):
             self.name: Any = None  # what people call it
             self.code: CodeType | None = None  # what started it, at which offset
             self.offset = 0
-            self.at_end: Callable[[], object] | None = None  # called in its thread when it has ended, started or not
+            self.at_end: Any = None  # called in its thread when it has ended, started or not: see `go_for`
             self.greenlet: Any = None  # its stack, None before its start and after its end
             self.state = NEW
             self.next: Goroutine | None = None  # behind it in the run queue
@@ -237,7 +237,7 @@ class Goroutine(Timer):
             self.pending: BaseException | None = (
                 None  # the exception to raise in its blocking call, at once or at the next
             )
-            self.scope: Any = None  # the grt.timeout that set the deadline
+            self.scope: Any = None  # its innermost grt.scope.Scope, whose `expiry` makes the deadline's exception
             self.on: Any = None  # what it waits for while it is parked
             self.since = 0.0  # when it was parked, about: the monotonic time of the loop's last turn
             self.winner = NEWS  # of the last park: NEWS, DEADLINE or THROWN

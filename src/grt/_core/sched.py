@@ -315,7 +315,7 @@ class Proc(Scheduler):
             g.outcome = Failure(error, (g.name, g.id, g.started_at))
 
     def finish(self, g: Goroutine) -> None:
-        """Takes g from the living and fires who waits for its end."""
+        """Takes g from the living, fires who waits for its end and tells its keeper."""
         mutex_lock(self.ends)
         g.state = DONE
         if g.joiners is not None:
@@ -337,12 +337,12 @@ class Proc(Scheduler):
         gc_show_if_kept(g, HELD)
 
     def tell_end(self, g: Goroutine) -> None:
-        """Calls what `go_watched` was given, which must not block."""
+        """Calls what `go_for` was given, which must not block."""
         at_end = g.at_end
         g.at_end = None
         self.busy |= LEAVING
         try:
-            at_end()
+            at_end(g, g.outcome if g.failed else None)
         except Exception as error:
             self.loop.on_error(g, error)
         finally:

@@ -1,6 +1,7 @@
 cimport cython
 
 from grt._core.chan cimport Chan, RecvChan
+from grt._core.cswitch cimport caller_code, caller_offset
 from grt._core.csys cimport NEVER, mutex, mutex_lock, mutex_new, mutex_unlock
 from grt._core.goroutine cimport ENDED, Scheduler, here, peek
 from grt._core.timers cimport Timer as HeapTimer

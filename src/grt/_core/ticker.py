@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from grt._core.chan import Chan, RecvChan
-from grt._core.go import go
+from grt._core.go import go_for
 from grt._core.goroutine import Scheduler, here, peek
 from grt._core.timers import Timer as HeapTimer
 from grt._core.timers import now
@@ -24,6 +24,7 @@ except ImportError:
     from grt._core import pysys as cython
 if not cython.compiled:
     from grt._core.goroutine import ENDED
+    from grt._core.pyswitch import caller_code, caller_offset
     from grt._core.pysys import NEVER, mutex_lock, mutex_new, mutex_unlock
 
 __all__ = ["Ticker", "Timer", "after", "after_func"]
@@ -197,8 +198,8 @@ def after_func(seconds: float, fn: Callable[..., object], *args: Any) -> Timer:
     """
     if not callable(fn):
         raise TypeError(f"grt.after_func needs a function and its arguments, grt.after_func(1, fn, x), but got {fn!r}")
-    context = contextvars.copy_context()
-    return timer_that(lambda: context.run(go, fn, *args), seconds)
+    context, caller = contextvars.copy_context(), (caller_code(), caller_offset())
+    return timer_that(lambda: context.run(go_for, None, *caller, fn, args, {}), seconds)
 
 
 def timer_that(calls: Callable[[], object], seconds: float) -> Timer:

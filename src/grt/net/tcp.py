@@ -13,8 +13,8 @@ from grt import sock
 from grt._core.errors import Closed
 from grt._core.netfd import NetFD
 from grt.address import Address, join, split
-from grt.goroutine import timeout as time_limit
 from grt.net.resolver import resolve
+from grt.scope import timeout as time_limit
 
 __all__ = ["Conn", "Listener", "dial", "listen"]
 

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from grt._core.go import go_watched
+from grt._core.go import go_for
 from grt._core.goroutine import Goroutine
 from grt._core.semaphore import WaitQueue, pace
 from grt._core.timers import deadline_of
@@ -72,9 +72,10 @@ class WaitGroup:
 
     def go(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Goroutine:
         """Starts fn(*args, **kwargs) as grt.go does, added now and done when it has ended, however it ends."""
+        caller = sys._getframe(1)
         self.add(1)
         try:
-            return go_watched(self.done, sys._getframe(1), fn, args, kwargs)
+            return go_for(self._ended, caller.f_code, caller.f_lasti, fn, args, kwargs)
         except BaseException:
             self.done()
             raise
@@ -91,6 +92,9 @@ class WaitGroup:
             raise TimeoutError(f"{self!r} was not done within {timeout} s")
         with self._guard:
             self._returning -= 1
+
+    def _ended(self, g: Goroutine, failure: object) -> None:
+        self.done()
 
     def _left(self, woken: bool) -> None:
         if woken:
