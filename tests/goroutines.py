@@ -1,12 +1,14 @@
 """Goroutines that tests start, and end again."""
 
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
 import greenlet
 
 import grt
+from grt import offload
 
 # The interpreter holds locks while list(), b"".join and their like run an iterator's code, where there is no GIL: a
 # goroutine that blocks in there needs a greenlet that lets go of them. The compiled build does it by itself.
@@ -36,3 +38,11 @@ def end(*goroutines: grt.Goroutine) -> None:
         g.cancel()
     for g in goroutines:
         g.join()
+
+
+def all_idle() -> None:
+    """Waits until no thread of grt.blocking's pool makes a call."""
+    deadline = time.monotonic() + 60
+    while len(offload.pool.idle) < offload.pool.workers:
+        assert time.monotonic() < deadline, "a thread of the pool is still busy"
+        grt.sleep(0.001)

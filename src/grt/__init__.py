@@ -22,9 +22,11 @@ from grt._core.go import current, go, gosched, sleep
 from grt._core.goroutine import Goroutine
 from grt._core.select import select
 from grt._core.ticker import Ticker, Timer, after, after_func
+from grt.executor import Executor
 from grt.goroutine import Uncaught, current_loop, excepthook, run
 from grt.groups import Group, group
 from grt.net import Conn, Listener, dial, listen
+from grt.offload import blocking
 from grt.scope import timeout
 from grt.version import __compiled__, __version__
 
@@ -34,6 +36,7 @@ __all__ = [
     "Closed",
     "Conn",
     "Deadlock",
+    "Executor",
     "Goroutine",
     "Group",
     "Listener",
@@ -46,6 +49,7 @@ __all__ = [
     "__version__",
     "after",
     "after_func",
+    "blocking",
     "chan",
     "context",
     "current",

@@ -1,8 +1,10 @@
 """Every goroutine's state, what it waits for, and its stack."""
 
+import gc
 import io
 import sys
 import threading
+import weakref
 from contextlib import contextmanager
 
 import pytest
@@ -225,8 +227,11 @@ def test_dump_prints_what_stacks_finds(capsys):
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="greenlet shows frames otherwise there")
 def test_asking_leaves_nothing_behind():
-    with held(blocked(deep, grt.sleep, 60)) as g:
-        grt.debug.stacks()
-    before = sys.getrefcount(g)
+    g = blocked(deep, grt.sleep, 60)
     grt.debug.stacks()
-    assert sys.getrefcount(g) == before
+    g.cancel()
+    g.join()
+    gone = weakref.ref(g)
+    del g
+    gc.collect()
+    assert gone() is None

@@ -7,6 +7,7 @@ import pytest
 
 import grt
 from grt.net import resolver
+from tests.goroutines import all_idle
 
 
 @pytest.fixture
@@ -24,9 +25,7 @@ def slow(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     yield answer
     answer.set()
-    for thread in threading.enumerate():
-        if thread.name.startswith("grt-resolve-"):
-            thread.join()
+    all_idle()
 
 
 @pytest.mark.parametrize(("host", "family"), [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)])

@@ -54,15 +54,17 @@ MAY_IMPORT = {
     "sync.rwmutex": "_core.semaphore _core.timers",
     "sync.waitgroup": "_core.go _core.goroutine _core.semaphore _core.timers",
     "sync": "sync.barrier sync.cond sync.event sync.once sync.rwmutex sync.waitgroup _core.semaphore",
+    "offload": "debug.silence _core.errors _core.goroutine _core.semaphore _core.timers",
+    "executor": "sync _core.chan _core.go _core.goroutine _core.sched",
     "scope": "_core.go _core.goroutine _core.timers",
     "groups": "scope _core.errors _core.go _core.goroutine _core.semaphore",
     "context": "scope _core.chan _core.errors _core.go _core.goroutine _core.timers",
     "signal": "debug.silence goroutine _core.chan _core.errors _core.goroutine",
-    "net.resolver": "_core.goroutine",
+    "net.resolver": "offload _core.semaphore",
     "net.tcp": "address sock scope net.resolver _core.errors _core.netfd",
     "net": "net.tcp",
     # The top.
-    "grt": "context debug goroutine groups net scope signal sync version "
+    "grt": "context debug executor goroutine groups net offload scope signal sync version "
     "_core.chan _core.errors _core.go _core.goroutine _core.select _core.ticker",
     "repl": "grt loop poll sock _core.goroutine",
     "__main__": "grt repl",
@@ -74,7 +76,7 @@ DOORS = {
     "select": "_core.pypoll",
     "selectors": "",
     "ssl": "",
-    "threading.Thread": "net.resolver debug.stall",
+    "threading.Thread": "debug.stall offload",
 }
 
 # Modules tested through the one that stands on them.

@@ -1,22 +1,16 @@
 """Names to addresses, without blocking the thread's other goroutines.
 
-The system's own resolver blocks, so it is asked in a thread made for the question; numeric addresses ask nobody.
-Invariants: the asking goroutine waits like any other, by deadline and cancellation too; a thread whose goroutine has
-gone ends by itself and its answer is dropped.
-Threads: the answer is made in the resolver's thread and handed over by `fire`.
+The system's own resolver blocks, so it is asked by a thread of the pool; numeric addresses ask nobody.
 """
 
 import socket
-import threading
-from math import inf
-from typing import Any
 
-from grt._core.goroutine import Goroutine, enter, fire
+from grt._core.semaphore import Semaphore
+from grt.offload import blocking
 
 __all__ = ["resolve"]
 
-# Linux would allow many more; a resolver that hangs should not cost a server all its threads.
-AT_ONCE = threading.BoundedSemaphore(64)
+AT_ONCE = Semaphore(32)  # questions: a resolver that hangs leaves the other half of the pool to others
 
 Found = list[tuple[int, str]]  # (address family, numeric host)
 
@@ -26,7 +20,12 @@ def resolve(host: str, family: int) -> Found:
     try:
         return ask(host, family, socket.AI_NUMERICHOST)
     except socket.gaierror:
-        return Question(host, family).answer()
+        pass
+    with AT_ONCE:
+        found = blocking(answer, host, family)
+    if isinstance(found, Exception):
+        raise found
+    return found
 
 
 def ask(host: str, family: int, flags: int) -> Found:
@@ -38,47 +37,11 @@ def ask(host: str, family: int, flags: int) -> Found:
     return found
 
 
-class Question:
-    """One name asked for in a thread of its own."""
-
-    def __init__(self, host: str, family: int) -> None:
-        self.host = host
-        self.family = family
-        self.lock = threading.Lock()  # guards the three below; nothing blocks under it
-        self.asker: Goroutine | None = None
-        self.found: Found | None = None
-        self.error: Exception | None = None
-
-    def answer(self) -> Found:
-        g: Any = enter()
-        threading.Thread(target=self.work, name=f"grt-resolve-{self.host}", daemon=True).start()
-        with self.lock:
-            waits = self.found is None and self.error is None
-            if waits:
-                self.asker = g
-                g.arm(self)
-        if waits:
-            try:
-                g.park(inf)
-            finally:
-                with self.lock:
-                    self.asker = None
-        if self.error is not None:
-            raise self.error
-        assert self.found is not None
-        return self.found
-
-    def work(self) -> None:
-        found: Found | None = None
-        error: Exception | None = None
-        with AT_ONCE:
-            try:
-                found = ask(self.host, self.family, 0)
-            except socket.gaierror as missing:
-                error = socket.gaierror(missing.errno, f"{missing.strerror}: {self.host!r}")
-            except Exception as unexpected:
-                error = unexpected
-        with self.lock:
-            self.found, self.error = found, error
-            if self.asker is not None:
-                fire(self.asker)
+def answer(host: str, family: int) -> Found | Exception:
+    """`ask` in another thread. An error is returned: nobody need hear of it if the asker has gone."""
+    try:
+        return ask(host, family, 0)
+    except socket.gaierror as missing:
+        return socket.gaierror(missing.errno, f"{missing.strerror}: {host!r}")
+    except Exception as unexpected:
+        return unexpected
