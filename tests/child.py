@@ -4,15 +4,21 @@ import os
 import subprocess
 import sys
 import textwrap
+import weakref
 
 PATIENCE = 60  # seconds that a child may take; none should need one
+
+
+children: "weakref.WeakSet[subprocess.Popen[str]]" = weakref.WeakSet()  # for whoever gives a test up
 
 
 def spawn(program: str, **environ: str) -> "subprocess.Popen[str]":
     """Starts program, which should print "ready" when the test may go on. A busy machine is no stall of its."""
     command = [sys.executable, "-c", textwrap.dedent(program)]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "error", "GRT_STALL": "0", **environ}
-    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child = subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    children.add(child)
+    return child
 
 
 def finish(child: "subprocess.Popen[str]") -> tuple[int, str, str]:

@@ -12,6 +12,7 @@ import pytest
 from greenlet import greenlet
 
 import grt
+from tests.child import children
 
 BUILD = "compiled" if grt.__compiled__ else "pure"
 DESCRIPTORS = Path("/proc/self/fd" if Path("/proc/self/fd").exists() else "/dev/fd")
@@ -65,4 +66,6 @@ def give_up(item, seconds):
         if isinstance(waiting, greenlet) and waiting.gr_frame is not None:
             print("The stack of a goroutine that waits:", file=sys.stderr)
             traceback.print_stack(waiting.gr_frame)
+    for child in list(children):
+        child.kill()
     os._exit(1)

@@ -12,9 +12,8 @@ from grt import offload
 
 # The interpreter holds locks while list(), b"".join and their like run an iterator's code, where there is no GIL: a
 # goroutine that blocks in there needs a greenlet that lets go of them. The compiled build does it by itself.
-LOCKS_HELD = (
-    not grt.__compiled__ and not getattr(sys, "_is_gil_enabled", lambda: True)() and greenlet.__version__ < "3.5.3"
-)
+NO_GIL = not getattr(sys, "_is_gil_enabled", lambda: True)()
+LOCKS_HELD = NO_GIL and not grt.__compiled__ and greenlet.__version__ < "3.5.3"
 
 
 def blocked(fn: Callable[..., object], *args: object) -> grt.Goroutine:

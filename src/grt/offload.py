@@ -91,9 +91,10 @@ class Call:
 class Worker:
     """A thread of the pool."""
 
-    __slots__ = ("call", "handed", "thread")
+    __slots__ = ("call", "handed", "pool", "thread")
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, pool: "Pool", call: Call) -> None:
+        self.pool = pool
         self.call = call  # what it is to do next
         self.handed = threading.Lock()  # let go of by who hands it a call while it idles
         self.handed.acquire()
@@ -104,10 +105,10 @@ class Worker:
         while True:
             call.make()
             del call, self.call
-            queued = pool.next_call(self)
+            queued = self.pool.next_call(self)
             if queued is not None:
                 self.call = queued
-            elif not self.handed.acquire(timeout=LINGER) and pool.dismiss(self):
+            elif not self.handed.acquire(timeout=LINGER) and self.pool.dismiss(self):
                 return
             call = self.call
 
@@ -136,7 +137,7 @@ class Pool:
                 return
             self.workers += 1
         try:
-            Worker(call).thread.start()
+            Worker(self, call).thread.start()
         except RuntimeError:
             with self.guard:
                 self.workers -= 1

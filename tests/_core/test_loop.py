@@ -454,3 +454,41 @@ def test_close_gives_every_descriptor_back_and_may_be_repeated(backend):
 def test_a_handler_without_on_event_says_so():
     with pytest.raises(NotImplementedError, match="Handler has no on_event"):
         Handler(0).on_event(READ)
+
+
+def test_a_loop_that_is_woken_while_it_closes_writes_to_no_other_descriptor():
+    """Its waker's number may be somebody else's a moment later."""
+    loops: list[EventLoop] = [EventLoop()]
+    errors: list[BaseException] = []
+    over = False
+
+    def wake():
+        while not over:
+            try:
+                loops[-1].wake()
+            except OSError as error:
+                errors.append(error)
+                return
+
+    threads = [threading.Thread(target=wake) for _ in range(2)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(300):
+            loops[-1].close()
+            reader, writer = os.pipe()  # which take the numbers
+            loops.append(EventLoop())
+            os.set_blocking(reader, False)
+            with pytest.raises(BlockingIOError):
+                os.read(reader, 1)
+            os.close(reader)
+            os.close(writer)
+    finally:
+        over = True
+        sys.setswitchinterval(interval)
+        for thread in threads:
+            thread.join()
+        loops[-1].close()
+    assert errors == []

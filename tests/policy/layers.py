@@ -89,7 +89,9 @@ TESTED_BY = {
 
 FILE_LINES = 500
 FUNCTION_LINES = 60
-CORE_LINES = 2500  # of code in the core's .py files, without blank lines, comments, docstrings and the twins of the C
+CORE_LINES = (
+    2500  # of code in the core's .py files, without blanks, comments, docstrings, the twins of the C and their imports
+)
 CORE_MODULES = 16
 FRAMES_TO_SYSTEM_CALL = 2  # Python frames between the caller of conn.read and the recv system call, in the pure build
 FRAMES_TO_SCHEDULER = 3  # and those between it and Proc.schedule

@@ -45,14 +45,17 @@ def text_of(path: Path) -> str:
 
 
 def lines_of_code(path: Path) -> int:
-    """Lines that hold code: not those that are blank, or only comment or docstring."""
+    """Lines that hold code: not those that are blank, only comment or docstring, or what a .pxd says again."""
     code = set[int]()
     for token in tokenize.generate_tokens(io.StringIO(text_of(path)).readline):
         if token.type not in SILENT:
             code.update(range(token.start[0], token.end[0] + 1))
     for node in ast.walk(parse(path)):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-            code.difference_update(range(node.lineno, (node.end_lineno or 0) + 1))
+        twins = isinstance(node, ast.If) and node.col_offset == 0 and ast.unparse(node.test) == "not cython.compiled"
+        words = isinstance(node, ast.Expr) and isinstance(getattr(node.value, "value", None), str)
+        if twins or words:
+            first, last = node.lineno, node.end_lineno or 0  # type: ignore[attr-defined]
+            code.difference_update(range(first, last + 1))
     return len(code)
 
 

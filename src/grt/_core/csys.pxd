@@ -46,6 +46,7 @@ cdef extern from "lock.h":
     ctypedef struct mutex "grt_mutex":
         pass
     mutex mutex_new "grt_mutex_new"()
+    mutex remutex_new "grt_mutex_new"()  # C is not interrupted by a signal's handler
     # Declared by value, but macros: they take the lock by name.
     void mutex_lock "grt_mutex_lock"(mutex lock)
     void mutex_unlock "grt_mutex_unlock"(mutex lock)

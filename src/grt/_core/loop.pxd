@@ -1,7 +1,9 @@
 cimport cython
 
 from grt._core.cpoll cimport READ
-from grt._core.csys cimport NEVER, check_signals, close, waker_drain, waker_notify, waker_open
+from grt._core.csys cimport (
+    NEVER, check_signals, close, mutex, mutex_lock, mutex_unlock, remutex_new, waker_drain, waker_notify, waker_open,
+)
 from grt._core.poller cimport Poller
 from grt._core.timers cimport Timer, Timers, now
 
@@ -13,6 +15,7 @@ cdef class Handler:
 
 @cython.final
 cdef class Waker(Handler):
+    cdef mutex mutex
     cdef int writer
     cdef void notify(self)
     cdef object close(self)

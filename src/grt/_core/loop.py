@@ -23,7 +23,17 @@ except ImportError:
     from grt._core import pysys as cython
 if not cython.compiled:
     from grt._core.pypoll import READ
-    from grt._core.pysys import NEVER, check_signals, close, waker_drain, waker_notify, waker_open
+    from grt._core.pysys import (
+        NEVER,
+        check_signals,
+        close,
+        mutex_lock,
+        mutex_unlock,
+        remutex_new,
+        waker_drain,
+        waker_notify,
+        waker_open,
+    )
 
 __all__ = ["EventLoop", "Handler", "ScheduledCall"]
 
@@ -52,9 +62,10 @@ class Handler:
 class Waker(Handler):
     """Ends the poller's wait from any thread."""
 
-    __slots__ = ("writer",)
+    __slots__ = ("mutex", "writer")
 
     def __init__(self) -> None:
+        self.mutex = remutex_new()  # guards writer, whose number may be somebody else's once it is closed
         pair = waker_open()
         self.fd = pair[0]
         self.writer = pair[1]  # may be the same descriptor
@@ -63,12 +74,16 @@ class Waker(Handler):
         waker_drain(self.fd)
 
     def notify(self) -> None:
+        mutex_lock(self.mutex)
         if self.writer >= 0:
             waker_notify(self.writer)
+        mutex_unlock(self.mutex)
 
     def close(self) -> None:
+        mutex_lock(self.mutex)
         fd, writer = self.fd, self.writer
         self.fd = self.writer = -1
+        mutex_unlock(self.mutex)
         close(fd)
         if writer != fd:
             close(writer)

@@ -43,6 +43,7 @@ __all__ = [
     "recv_into",
     "recv_or_error",
     "remote_address",
+    "remutex_new",
     "send",
     "send_or_failed",
     "set_option",
@@ -62,6 +63,7 @@ NEVER = math.inf  # the moment that does not come
 LOCKS = True  # whether the lock locks: bytecode can be interrupted anywhere, so here it does on every interpreter
 
 mutex = mutex_new
+remutex_new: Any = threading.RLock  # for what a signal's handler may do in the midst of itself
 
 Address = tuple[str, int]
 
