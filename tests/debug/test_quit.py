@@ -5,12 +5,11 @@ import signal
 import pytest
 
 import grt
-from tests.child import finish, run_program, spawn, wait_ready
-from tests.goroutines import NO_GIL
+from tests.child import PATIENCE, finish, run_program, spawn, wait_ready
 
-START = """
+START = f"""
 import grt, signal, threading
-signal.alarm(100)
+signal.alarm({PATIENCE})  # should the test end before it
 done = []
 def park(c):
     c.recv()
@@ -51,10 +50,6 @@ WAYS = {
 }
 
 
-if NO_GIL and not grt.__compiled__:
-    del WAYS["tries a channel all the time"]  # it is in the core as a rule, and tells nothing of the others' frames
-
-
 @pytest.mark.parametrize("way", WAYS)
 def test_it_prints_all_stacks_while_the_main_goroutine(way):
     program = f"""
@@ -81,7 +76,7 @@ def main():
     print("went on")
 main()
 """
-    asked(program, "in spin")
+    asked(program, "in main")
 
 
 def test_switched_off_it_kills_as_ever():
