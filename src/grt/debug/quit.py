@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from types import FrameType
+from typing import Any
 
 from grt._core.goroutine import peek
 from grt._core.sched import Proc
@@ -20,7 +21,7 @@ from grt.debug.stack import Stack, everything, has_gil, in_core, of_proc, report
 
 __all__ = ["hold", "release", "sigquit"]
 
-SIGQUIT: int = getattr(signal, "SIGQUIT", 0)  # 0 where the system has none
+SIGQUIT: Any = getattr(signal, "SIGQUIT", 0)  # 0 where the system has none
 TRIES = 100  # of the thread's, for a moment when the core is not half-way
 PAUSE = 0.002  # seconds between them
 
