@@ -15,7 +15,7 @@ def main():
 grt.run(main)
 """
 
-from grt import context, debug, signal, sync
+from grt import context, debug, signal, sync, testing
 from grt._core.chan import Chan, RecvChan, SendChan, chan
 from grt._core.errors import Cancelled, Closed, Deadlock
 from grt._core.go import current, go, gosched, sleep
@@ -66,5 +66,6 @@ __all__ = [
     "signal",
     "sleep",
     "sync",
+    "testing",
     "timeout",
 ]

@@ -148,6 +148,7 @@ def test_the_first_goroutine_starts_the_watch():
 def test_a_fork_has_no_watch_and_its_first_go_starts_one_on_both_sides():
     """Python warns of a fork with other threads: there is none then. Warnings are errors."""
     out, err = reported("""
+grt.debug.stall_watch(60)
 import os, threading
 grt.go(max, 1, 2).join()
 def seen():

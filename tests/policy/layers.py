@@ -56,6 +56,9 @@ MAY_IMPORT = {
     "sync": "sync.barrier sync.cond sync.event sync.once sync.rwmutex sync.waitgroup _core.semaphore",
     "offload": "debug.silence _core.errors _core.goroutine _core.semaphore _core.timers",
     "executor": "sync _core.chan _core.go _core.goroutine _core.sched",
+    "testing.bubble": "debug.silence offload "
+    "_core.errors _core.goroutine _core.netfd _core.sched _core.semaphore _core.timers",
+    "testing": "testing.bubble",
     "scope": "_core.go _core.goroutine _core.timers",
     "groups": "scope _core.errors _core.go _core.goroutine _core.semaphore",
     "context": "scope _core.chan _core.errors _core.go _core.goroutine _core.timers",
@@ -64,8 +67,9 @@ MAY_IMPORT = {
     "net.tcp": "address sock scope net.resolver _core.errors _core.netfd",
     "net": "net.tcp",
     # The top.
-    "grt": "context debug executor goroutine groups net offload scope signal sync version "
+    "grt": "context debug executor goroutine groups net offload scope signal testing sync version "
     "_core.chan _core.errors _core.go _core.goroutine _core.select _core.ticker",
+    "testing.plugin": "grt debug.stack testing.bubble _core.sched",
     "repl": "grt loop poll sock _core.goroutine",
     "__main__": "grt repl",
 }

@@ -96,6 +96,7 @@ class Proc(Scheduler):
         self.launcher = greenlet_new(self.launch, self.root)
         greenlet_switch(self.launcher)  # which finds the main goroutine to be current, and comes back
         self.newest = self.main  # the living goroutines, a list linked through older and newer
+        _procs.add(self)
 
     def next_id(self) -> int:
         if self.id_next == self.id_end:
@@ -433,7 +434,6 @@ def new_proc() -> Proc:
     """Makes the calling thread's Proc."""
     proc = Proc()
     set_proc(proc)
-    _procs.add(proc)
     _thread.end = ThreadEnd(proc)
     proc.loop.heed_signals()
     for watcher in watchers:
