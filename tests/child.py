@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import weakref
+from collections.abc import Sequence
 
 PATIENCE = 60  # seconds that a child may take; none should need one
 
@@ -12,11 +13,13 @@ PATIENCE = 60  # seconds that a child may take; none should need one
 children: "weakref.WeakSet[subprocess.Popen[str]]" = weakref.WeakSet()  # for whoever gives a test up
 
 
-def spawn(program: str, **environ: str) -> "subprocess.Popen[str]":
+def spawn(program: str, pass_fds: Sequence[int] = (), **environ: str) -> "subprocess.Popen[str]":
     """Starts program, which should print "ready" when the test may go on. A busy machine is no stall of its."""
     command = [sys.executable, "-c", textwrap.dedent(program)]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "error", "GRT_STALL": "0", **environ}
-    child = subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child = subprocess.Popen(
+        command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=pass_fds
+    )
     children.add(child)
     return child
 
@@ -32,7 +35,7 @@ def finish(child: "subprocess.Popen[str]") -> tuple[int, str, str]:
 
 
 def run_program(program: str, **environ: str) -> tuple[int, str, str]:
-    return finish(spawn(program, **environ))
+    return finish(spawn(program, (), **environ))
 
 
 def read_line(child: "subprocess.Popen[str]") -> str:

@@ -17,7 +17,7 @@ grt.run(main)
 
 from grt import context, debug, signal, sync, testing
 from grt._core.chan import Chan, RecvChan, SendChan, chan
-from grt._core.errors import Cancelled, Closed, Deadlock
+from grt._core.errors import Cancelled, Closed, Deadlock, TooLong
 from grt._core.go import current, go, gosched, sleep
 from grt._core.goroutine import Goroutine
 from grt._core.select import select
@@ -25,7 +25,20 @@ from grt._core.ticker import Ticker, Timer, after, after_func
 from grt.executor import Executor
 from grt.goroutine import Uncaught, current_loop, excepthook, run
 from grt.groups import Group, group
-from grt.net import Conn, Listener, dial, listen
+from grt.net import (
+    Conn,
+    Listener,
+    PacketConn,
+    Server,
+    dial,
+    dial_packet,
+    inherited_listeners,
+    listen,
+    listen_packet,
+    lookup,
+    pipe,
+    start_tls,
+)
 from grt.offload import blocking
 from grt.scope import timeout
 from grt.version import __compiled__, __version__
@@ -40,10 +53,13 @@ __all__ = [
     "Goroutine",
     "Group",
     "Listener",
+    "PacketConn",
     "RecvChan",
     "SendChan",
+    "Server",
     "Ticker",
     "Timer",
+    "TooLong",
     "Uncaught",
     "__compiled__",
     "__version__",
@@ -56,15 +72,21 @@ __all__ = [
     "current_loop",
     "debug",
     "dial",
+    "dial_packet",
     "excepthook",
     "go",
     "gosched",
     "group",
+    "inherited_listeners",
     "listen",
+    "listen_packet",
+    "lookup",
+    "pipe",
     "run",
     "select",
     "signal",
     "sleep",
+    "start_tls",
     "sync",
     "testing",
     "timeout",

@@ -1,8 +1,9 @@
 """Addresses as people write them: "host:port", "[::1]:80", ":8888"."""
 
 import socket
+from typing import Any
 
-__all__ = ["join", "split"]
+__all__ = ["join", "show", "split"]
 
 Address = tuple[str, int]
 
@@ -52,3 +53,8 @@ def join(address: Address) -> str:
     """
     host, port = address
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def show(address: Any) -> str:
+    """An address of any kind, as people write it."""
+    return join(address) if isinstance(address, tuple) else str(address)

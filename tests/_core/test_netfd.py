@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 import grt
-from grt._core.netfd import NetFD
+from grt._core.stream import Stream as NetFD
 from tests.child import run_program
 from tests.goroutines import blocked
 
@@ -102,7 +102,7 @@ def test_one_that_nobody_refers_to_gives_its_number_back_with_a_warning():
     fd, far = pair()
     held = [fd]
     del fd
-    with pytest.warns(ResourceWarning, match="unclosed <grt._core.netfd.NetFD"):
+    with pytest.warns(ResourceWarning, match="unclosed <grt._core.stream.Stream"):
         dropped(held)
     assert far.recv(10) == b""
     far.close()

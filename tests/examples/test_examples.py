@@ -34,11 +34,15 @@ def free_port():
         return free.getsockname()[1]
 
 
-@contextmanager
 def running(demo):
     """The demo as a process that accepts connections, and its port."""
+    return running_with(demo)
+
+
+@contextmanager
+def running_with(demo, *args):
     port = free_port()
-    with start(EXAMPLES / demo, f"127.0.0.1:{port}") as process:
+    with start(EXAMPLES / demo, f"127.0.0.1:{port}", *args) as process:
         try:
             dial(port).close()
             yield process, port

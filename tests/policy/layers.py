@@ -29,8 +29,9 @@ MAY_IMPORT = {
     "_core.semaphore": f"_core.goroutine _core.timers {SYS}",
     "_core.sched": f"_core.errors _core.loop _core.goroutine {SYS} {SWITCH}",
     "_core.ticker": f"_core.chan _core.go _core.goroutine _core.timers {SYS} {SWITCH}",
-    "_core.readiness": f"_core.loop _core.goroutine {SYS} {POLL}",
+    "_core.readiness": f"_core.loop _core.goroutine _core.timers {SYS} {POLL}",
     "_core.netfd": f"_core.errors _core.goroutine _core.readiness _core.timers {SYS}",
+    "_core.stream": f"_core.errors _core.goroutine _core.netfd _core.readiness {SYS}",
     # Layer 1, the system.
     "address": "",
     "version": "_core.timers",
@@ -56,16 +57,25 @@ MAY_IMPORT = {
     "sync": "sync.barrier sync.cond sync.event sync.once sync.rwmutex sync.waitgroup _core.semaphore",
     "offload": "debug.silence _core.errors _core.goroutine _core.semaphore _core.timers",
     "executor": "sync _core.chan _core.go _core.goroutine _core.sched",
-    "testing.bubble": "debug.silence offload "
-    "_core.errors _core.goroutine _core.netfd _core.sched _core.semaphore _core.timers",
+    "testing.bubble": "debug.silence offload _core.errors _core.goroutine _core.sched _core.semaphore _core.timers",
     "testing": "testing.bubble",
     "scope": "_core.go _core.goroutine _core.timers",
     "groups": "scope _core.errors _core.go _core.goroutine _core.semaphore",
     "context": "scope _core.chan _core.errors _core.go _core.goroutine _core.timers",
     "signal": "debug.silence goroutine _core.chan _core.errors _core.goroutine",
-    "net.resolver": "offload _core.semaphore",
-    "net.tcp": "address sock scope net.resolver _core.errors _core.netfd",
-    "net": "net.tcp",
+    "net.endpoint": "_core.netfd",
+    "net.conn": "address net.endpoint sock _core.stream",
+    "net.listener": "address net.conn net.endpoint _core.errors",
+    "net.memory": "net.conn poll _core.stream",
+    "net.resolver": "offload scope sync _core.semaphore",
+    "net.tcp": "address groups net.conn net.listener net.resolver sock _core.chan",
+    "net.unix": "net.conn net.listener _core.go",
+    "net.tls": "net.conn net.listener scope _core.semaphore _core.stream",
+    "net.packet": "address net.endpoint net.resolver net.unix _core.errors",
+    "net.networks": "address net.conn net.listener net.resolver net.tcp net.tls net.unix scope sock",
+    "net.server": "address net.conn net.networks net.listener signal "
+    "_core.chan _core.errors _core.go _core.goroutine _core.select _core.semaphore _core.timers",
+    "net": "net.conn net.listener net.memory net.networks net.packet net.resolver net.server net.tcp net.tls net.unix",
     # The top.
     "grt": "context debug executor goroutine groups net offload scope signal testing sync version "
     "_core.chan _core.errors _core.go _core.goroutine _core.select _core.ticker",
@@ -79,13 +89,17 @@ DOORS = {
     "greenlet": "_core.pyswitch",
     "select": "_core.pypoll",
     "selectors": "",
-    "ssl": "",
+    "ssl": "net.tls",
     "threading.Thread": "debug.stall offload",
 }
 
 # Modules tested through the one that stands on them.
 TESTED_BY = {
     "_core.readiness": "_core.netfd",
+    "net.conn": "net.tcp",
+    "net.endpoint": "net.tcp",
+    "net.listener": "net.tcp",
+    "net.networks": "net.dial",
     "_core.pysys": "_core.sock",
     "_core.pypoll": "_core.poller",
     "_core.pyswitch": "_core.sched",
@@ -93,9 +107,9 @@ TESTED_BY = {
 
 FILE_LINES = 500
 FUNCTION_LINES = 60
-CORE_LINES = (
-    2500  # of code in the core's .py files, without blanks, comments, docstrings, the twins of the C and their imports
-)
+# Of code in the core's .py files, without blanks, comments, docstrings, the twins of the C and their imports. It was
+# 2500 until reading up to a mark and deadlines of descriptors came in, which only there are fast enough.
+CORE_LINES = 2700
 CORE_MODULES = 16
 FRAMES_TO_SYSTEM_CALL = 2  # Python frames between the caller of conn.read and the recv system call, in the pure build
 FRAMES_TO_SCHEDULER = 3  # and those between it and Proc.schedule

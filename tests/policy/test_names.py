@@ -11,7 +11,8 @@ from tests.policy.layers import NO_IDENTIFIERS, NO_MODULES, TESTED_BY
 from tests.policy.source import GRT, ROOT, modules, parse
 
 WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
-WITHOUT_SLOTS = {"Exception", "BaseException", "RuntimeError", "Protocol", "NamedTuple"}  # bases that make or need none
+# Bases that make slots, or need none.
+WITHOUT_SLOTS = {"Exception", "BaseException", "RuntimeError", "ValueError", "Protocol", "NamedTuple"}
 PACKAGE_BODY = (ast.Import, ast.ImportFrom, ast.Assign, ast.Expr)  # what an __init__.py may hold
 
 

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Cancelled", "Closed", "Deadlock", "Failure", "line_of", "set_reporter"]
+__all__ = ["Cancelled", "Closed", "Deadlock", "Failure", "TooLong", "line_of", "set_reporter"]
 
 
 class Closed(Exception):
@@ -22,6 +22,12 @@ class Cancelled(BaseException):
 
     Not an Exception, so that `except Exception` around a request does not swallow it: clean up and let it pass.
     """
+
+    __module__ = "grt"
+
+
+class TooLong(ValueError):
+    """No end of a line, or other delimiter, came within the limit. Nothing was taken: it can be read with another."""
 
     __module__ = "grt"
 

@@ -7,6 +7,7 @@ Invariants: at most one call at a time is inside a side, the others queue in ord
 After a short read the next one waits without trying; not so once a hang-up was seen, whose edge comes only once.
 `close` ends the calls of everyone parked or queued with Closed; the number goes back to the kernel at once when
 nobody is between the two ends of a system call, otherwise by the last one to leave.
+A side whose deadline has passed fails at once; moving it concerns calls that wait already.
 Threads: any, under its readiness's mutex; the registration follows the Proc of the goroutine that waits.
 """
 
@@ -16,7 +17,7 @@ from collections import deque
 from typing import Any
 
 from grt._core.errors import Closed
-from grt._core.goroutine import Goroutine, enter, fire, here
+from grt._core.goroutine import Goroutine, enter, fire, here, peek
 from grt._core.readiness import Readiness, Side
 from grt._core.timers import now
 
@@ -25,44 +26,40 @@ try:
 except ImportError:
     from grt._core import pysys as cython
 if not cython.compiled:
-    from grt._core.goroutine import NEWS, THROWN
+    from grt._core.goroutine import DEADLINE, NEWS, THROWN
     from grt._core.pysys import (
-        FAILED,
         NEVER,
         WOULD_BLOCK,
         accept,
-        caught,
         close,
         connect,
         linger_zero,
         mutex_lock,
         mutex_unlock,
-        recv_into,
-        recv_or_error,
-        send_or_failed,
-        shutdown_write,
         socket_error,
     )
 
-    SHUT = 3  # beside NEWS, DEADLINE and THROWN: the descriptor was closed
+    SHUT, LATE = 3, 4  # beside NEWS, DEADLINE and THROWN: the descriptor was closed, its side's deadline has passed
 
 __all__ = ["NetFD"]
 
-CHUNK = 65536  # bytes asked for by a read without a size: what one loopback segment train holds
 BACKOFF = 0.005, 1.0  # seconds that accept waits, doubling, when descriptors run out; as Go's http.Server
 EXHAUSTED = frozenset({12, 23, 24, 105})  # ENOMEM, ENFILE, EMFILE, ENOBUFS
 
 
 class NetFD:
-    """A non-blocking descriptor, owned: closing it is this object's business from now on."""
+    """A non-blocking descriptor, owned: closing it is this object's business from now on.
 
-    __slots__ = ("__weakref__", "closed", "fd", "news", "rest")
+    With -1 for the number it is something else that is waited for in the same way, and `news.on_event` tells of.
+    """
+
+    __slots__ = ("__weakref__", "closed", "fd", "news", "view")
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.news = Readiness(fd)
-        self.rest = b""  # read from the kernel and not yet asked for
         self.closed = False
+        self.view: Any = None  # a socket.socket of the same number, which must not outlive it
 
     def fileno(self) -> int:
         """The descriptor's number, -1 once it is closed."""
@@ -78,7 +75,7 @@ class NetFD:
             return None
         news = self.news
         mutex_lock(news.mutex)
-        free = side.user is None and not self.closed
+        free = side.user is None and not self.closed and side.deadline == NEVER
         if free:
             side.user = g
         mutex_unlock(news.mutex)
@@ -99,13 +96,15 @@ class NetFD:
         if side.user is None:
             side.user = g
             mutex_unlock(news.mutex)
-            return g
-        if side.queue is None:
-            side.queue = deque()
-        side.queue.append(g)
-        g.arm(self)
-        mutex_unlock(news.mutex)
-        self.queue_up(side, g)
+        else:
+            if side.queue is None:
+                side.queue = deque()
+            side.queue.append(g)
+            g.arm(self)
+            mutex_unlock(news.mutex)
+            self.queue_up(side, g)
+        if self.is_late(side):
+            self.give_up(side, g, LATE)
         return g
 
     def queue_up(self, side: Side, g: Goroutine) -> None:
@@ -148,13 +147,15 @@ class NetFD:
         if side.ready or self.closed:
             mutex_unlock(news.mutex)
             return SHUT if self.closed else NEWS
-        if news.loop is not proc.loop:
+        if news.loop is not proc.loop and self.fd >= 0:
             error = news.follow(proc.loop)
             if error is not None:
                 mutex_unlock(news.mutex)
                 g.interrupt(error)
                 return THROWN
         news.rearm(side)
+        if side.deadline != NEVER:
+            news.limit(side, proc.loop)
         side.waiter = g
         g.arm(self)
         mutex_unlock(news.mutex)
@@ -164,146 +165,60 @@ class NetFD:
         mutex_unlock(news.mutex)
         if not won and (g.winner == THROWN or not self.closed):
             return g.winner
-        return SHUT if self.closed else NEWS
+        if self.closed:
+            return SHUT
+        return LATE if not side.ready and self.is_late(side) else NEWS
 
-    def wait(self, side: Side, g: Goroutine, deadline: float) -> bool:
-        """As wait_news, but raises what ended it; returns False at the deadline."""
-        ended = self.wait_news(side, g, deadline)
-        if ended == SHUT:
-            raise self.closed_error()
-        return ended == NEWS or g.judge(deadline)
+    def is_late(self, side: Side) -> bool:
+        return side.deadline != NEVER and now() >= side.deadline
 
-    def give_up(self, side: Side, g: Goroutine, ended: int, error: Any) -> None:
-        """Leaves side and raises what ended the wait there: error, if there is one."""
+    def give_up(self, side: Side, g: Goroutine, why: Any) -> None:
+        """Leaves side and raises what ended the call there: why is an exception, or what wait_news returned."""
         side.ready = True  # what failed has not drained it
         self.leave(side)
-        if error is not None:
-            raise self.named(error)
-        if ended == SHUT:
+        if isinstance(why, BaseException):
+            raise self.named(why)
+        if why == SHUT:
             raise self.closed_error()
+        if why == LATE:
+            raise self.late_error(side)
         g.judge(NEVER)
 
     # -- the calls
 
-    def read(self, size: int = CHUNK) -> bytes:
-        """Reads what there is, at most size bytes; waits until there is something. b"" is the end of the stream.
+    def read_by(self, call: Any) -> Any:
+        """Calls call() until it does not raise BlockingIOError, inside the reading side, and returns what it returns.
 
-        Raises OSError (ConnectionResetError, ...), grt.Closed when this side closes the connection, TimeoutError.
+        Between two attempts it waits for news, unless call returned None: then it is made again at once. How whatever
+        is not in this file reads a descriptor.
         """
-        if size <= 0:
-            return self.read_nothing(size)
-        side = self.news.rd
+        return self.attempt(self.news.rd, call)
+
+    def write_by(self, call: Any) -> Any:
+        """As read_by, inside the writing side. A call that is made again goes on where it was."""
+        return self.attempt(self.news.wr, call)
+
+    def attempt(self, side: Side, call: Any) -> Any:
         g = self.take(side)
-        data: Any = self.read_rest(size) if self.rest else None
-        while data is None:
-            if side.ready:
-                side.ready = False
-                data = recv_or_error(self.fd, size)
-                if data is None:
-                    continue
-                if type(data) is not bytes:
-                    self.give_up(side, g, THROWN, data)
-                if len(data) == size or self.news.hangup or not data:
-                    side.ready = True
-            else:
+        found = None
+        while found is None:
+            side.ready = False
+            blocked = False
+            try:
+                found = call()
+            except BlockingIOError:
+                blocked = True
+            except BaseException as error:
+                self.give_up(side, g, error)
+            if blocked:
                 ended = self.wait_news(side, g, NEVER)
                 if ended != NEWS:
-                    self.give_up(side, g, ended, None)
-        self.leave(side)
-        g.proc.spend(g)
-        return data  # type: ignore[no-any-return]
-
-    def read_nothing(self, size: int) -> bytes:
-        """A read of no bytes: never waits."""
-        if size < 0:
-            raise ValueError(f"cannot read {size} bytes: the size must not be negative")
-        if self.closed:
-            raise self.closed_error()
-        return b""
-
-    def __iter__(self) -> "Chunks":
-        """What arrives, until the end of the stream."""
-        return Chunks(self)
-
-    def read_rest(self, size: int) -> bytes:
-        data = self.rest
-        self.rest = data[size:]
-        return data[:size]
-
-    def read_into(self, buffer: Any) -> int:
-        """Reads into buffer what there is, and returns how many bytes; 0 is the end of the stream."""
-        view = memoryview(buffer).cast("B")
-        size = len(view)
-        if size == 0:
-            return len(self.read_nothing(0))
-        side = self.news.rd
-        g = self.take(side)
-        count = WOULD_BLOCK
-        try:
-            if self.rest:
-                data = self.read_rest(size)
-                count = len(data)
-                view[:count] = data
-            while count == WOULD_BLOCK:
-                if side.ready:
-                    side.ready = False
-                    count = recv_into(self.fd, view)
-                    if count == size or count == 0 or (count > 0 and self.news.hangup):
-                        side.ready = True
-                else:
-                    self.wait(side, g, NEVER)
-        except BaseException as error:
-            side.ready = True  # what failed has not drained it
-            self.leave(side)
-            raise self.named(error)
-        self.leave(side)
-        g.proc.spend(g)
-        return count
-
-    def write(self, data: Any) -> None:
-        """Writes all of data (bytes or any buffer); returns when every byte is with the kernel, or raises.
-
-        After an error, a timeout or a cancellation part of data may have been sent; the exception's `sent` tells
-        how many bytes.
-        """
-        if type(data) is not bytes:
-            data = memoryview(data).cast("B")
-        size = len(data)
-        sent = 0
-        side = self.news.wr
-        g = self.try_take(side)
-        if g is None:
-            g = self.take_to_write(side)
-        while sent < size:
-            if side.ready:
-                side.ready = False
-                count = send_or_failed(self.fd, data, sent)
-                if count == FAILED:
-                    self.give_up_writing(g, THROWN, caught(), sent)
-                if count != WOULD_BLOCK:
-                    sent += count
-                    if sent == size or self.news.hangup:
-                        side.ready = True
+                    self.give_up(side, g, ended)
             else:
-                ended = self.wait_news(side, g, NEVER)
-                if ended != NEWS:
-                    self.give_up_writing(g, ended, None, sent)
+                g.proc.spend(g)
+        side.ready = True  # nobody has said that it is drained
         self.leave(side)
-        g.proc.spend(g)
-
-    def take_to_write(self, side: Side) -> Goroutine:
-        try:
-            return self.take_in_turn(side)
-        except BaseException as error:
-            error.sent = 0  # type: ignore[attr-defined]
-            raise
-
-    def give_up_writing(self, g: Goroutine, ended: int, error: Any, sent: int) -> None:
-        try:
-            self.give_up(self.news.wr, g, ended, error)
-        except BaseException as error:
-            error.sent = sent  # type: ignore[attr-defined]
-            raise
+        return found
 
     def accept_fd(self) -> "tuple[int, Any]":
         """Waits for a connection; returns its descriptor and the peer's address.
@@ -314,56 +229,80 @@ class NetFD:
         side = self.news.rd
         g = self.take(side)
         pause = BACKOFF[0]
-        try:
-            while True:
-                if side.ready:
-                    side.ready = False
-                    try:
-                        found = accept(self.fd)
-                    except OSError as error:
-                        if error.errno not in EXHAUSTED:
-                            raise
-                        if not self.wait(side, g, now() + pause):
-                            side.ready = True
-                        pause = min(pause * 2, BACKOFF[1])
-                        continue
-                    if found is not None:
-                        side.ready = True
-                        g.proc.spend(g)
-                        return found
-                self.wait(side, g, NEVER)
-        except BaseException as error:
-            side.ready = True  # connections may wait
-            raise self.named(error)
-        finally:
-            self.leave(side)
+        found = None
+        while found is None:
+            side.ready = False
+            try:
+                found = accept(self.fd)
+                deadline = NEVER
+            except OSError as error:
+                if error.errno not in EXHAUSTED:
+                    self.give_up(side, g, error)
+                deadline = now() + pause
+                pause = min(pause * 2, BACKOFF[1])
+            if found is None:
+                ended = self.wait_news(side, g, deadline)
+                if ended != NEWS and (ended != DEADLINE or g.deadline < deadline):
+                    self.give_up(side, g, ended)
+        side.ready = True  # others may wait
+        self.leave(side)
+        g.proc.spend(g)
+        return found
 
     def connect(self, address: Any) -> None:
         """Connects to a numeric (host, port); waits until the peer has answered."""
         side = self.news.wr
         g = self.take(side)
+        ended: Any = NEWS
         try:
             if connect(self.fd, address) == WOULD_BLOCK:
                 side.ready = False
-                self.wait(side, g, NEVER)
-                error = socket_error(self.fd)
+                ended = self.wait_news(side, g, NEVER)
+                error = socket_error(self.fd) if ended == NEWS else 0
                 if error:
                     raise OSError(error, os.strerror(error))
-        except OSError as error:
-            raise self.named(error)
-        finally:
-            self.leave(side)
+        except OSError as failed:
+            ended = failed
+        if ended != NEWS:
+            self.give_up(side, g, ended)
+        self.leave(side)
 
-    def close_write(self) -> None:
-        """Tells the peer that no more will be written; reading goes on (half-close)."""
-        side = self.news.wr
-        self.take(side)
-        try:
-            shutdown_write(self.fd)
-        except OSError as error:
-            raise self.named(error)
-        finally:
-            self.leave(side)
+    # -- deadlines
+
+    def set_deadline(self, moment: float | None) -> None:
+        """Ends every read and write at moment, in seconds of time.monotonic, with TimeoutError; None ends none.
+
+        It applies to those that wait already, too. One that has passed can be moved: nothing is lost by it.
+        """
+        self.set_read_deadline(moment)
+        self.set_write_deadline(moment)
+
+    def set_read_deadline(self, moment: float | None) -> None:
+        """As set_deadline, for reads (and accept) only."""
+        self.move_deadline(self.news.rd, moment)
+
+    def set_write_deadline(self, moment: float | None) -> None:
+        """As set_deadline, for writes only."""
+        self.move_deadline(self.news.wr, moment)
+
+    def move_deadline(self, side: Side, moment: Any) -> None:
+        when = NEVER if moment is None else moment + 0.0  # a TypeError, if it is none
+        if when != when:
+            raise ValueError(f"a deadline is a moment of time.monotonic or None, not {moment!r}")
+        news = self.news
+        mutex_lock(news.mutex)
+        open = not self.closed
+        if open:
+            side.deadline = when
+            waiter = side.waiter
+            if waiter is not None:
+                if waiter.proc is peek():
+                    news.limit(side, waiter.proc.loop)
+                else:
+                    waiter.proc.loop.call_soon(news.limit_waiters)
+        mutex_unlock(news.mutex)
+        if not open:
+            raise self.closed_error()
 
     # -- the end
 
@@ -385,7 +324,7 @@ class NetFD:
 
     def abort(self) -> None:
         """Closes it with a reset: the peer's calls fail, and what the kernel had not sent yet is dropped."""
-        if not self.closed:
+        if self.fd >= 0 and not self.closed:
             linger_zero(self.fd)
         self.close()
 
@@ -403,12 +342,15 @@ class NetFD:
         news = self.news
         fd = -1
         mutex_lock(news.mutex)
+        news.unlimit()
         if self.fd >= 0 and news.rd.unused() and news.wr.unused():
             news.discard()
             fd = self.fd
             self.fd = news.fd = -1
         mutex_unlock(news.mutex)
         if fd >= 0:
+            if self.view is not None:
+                self.view.detach()
             close(fd)
 
     def __del__(self) -> None:
@@ -427,29 +369,15 @@ class NetFD:
     def closed_error(self) -> Closed:
         return Closed(f"{self.describe()} is closed")
 
+    def late_error(self, side: Side) -> TimeoutError:
+        what = "read" if side is self.news.rd else "write"
+        return TimeoutError(f"{self.describe()}: the {what} deadline has passed")
+
     def named(self, error: BaseException) -> BaseException:
         """error, if it is the kernel's, with what it was about in its message."""
         if isinstance(error, OSError) and error.filename is None and error.errno is not None:
             error.filename = self.describe()
         return error
-
-
-class Chunks:
-    """Iterates over what arrives on a NetFD. Not the NetFD itself: a subclass would look `__next__` up at each step."""
-
-    __slots__ = ("source",)
-
-    def __init__(self, source: NetFD) -> None:
-        self.source = source
-
-    def __iter__(self) -> "Chunks":
-        return self
-
-    def __next__(self) -> bytes:
-        data = self.source.read(CHUNK)
-        if not data:
-            raise StopIteration
-        return data
 
 
 def warn_unclosed(what: NetFD) -> None:

@@ -171,8 +171,10 @@ def accept(fd: int) -> tuple[int, Address] | None:
         return _adopt(made), _plain(address)
 
 
-def _plain(address: tuple[Any, ...]) -> Address:
+def _plain(address: Any) -> Address:
     """Without IPv6's flow and scope (part of the host where there is one), an IPv4 peer as such."""
+    if not isinstance(address, tuple):  # a Unix socket's path
+        return "", 0
     if address[0].startswith("::ffff:") and "." in address[0]:
         return address[0][7:], address[1]
     if len(address) == 4 and address[3] and "%" not in address[0]:

@@ -1,9 +1,10 @@
 cimport cython
 
 from grt._core.cpoll cimport EDGE, ERROR, HANGUP, READ, WRITE
-from grt._core.csys cimport mutex, mutex_lock, mutex_new, mutex_unlock
-from grt._core.goroutine cimport Goroutine, fire
+from grt._core.csys cimport NEVER, mutex, mutex_lock, mutex_new, mutex_unlock
+from grt._core.goroutine cimport Goroutine, Scheduler, fire, here, peek
 from grt._core.loop cimport EventLoop, Handler
+from grt._core.timers cimport Timer, Timers, now
 
 
 @cython.final
@@ -12,8 +13,17 @@ cdef class Side:
     cdef Goroutine user
     cdef Goroutine waiter
     cdef object queue
+    cdef double deadline
+    cdef Limit limit
 
     cdef bint unused(self) noexcept
+
+
+@cython.final
+cdef class Limit(Timer):
+    cdef Readiness news
+    cdef Side side
+    cdef EventLoop loop
 
 
 @cython.final
@@ -28,4 +38,10 @@ cdef class Readiness(Handler):
     cdef object follow(self, EventLoop loop)
     @cython.locals(loop=EventLoop)
     cdef object discard(self)
+    @cython.locals(limit=Limit)
+    cdef object limit(self, Side side, EventLoop loop)
+    @cython.locals(proc=Scheduler, side=Side)
+    cdef object limit_own(self)
+    @cython.locals(proc=Scheduler, side=Side, limit=Limit, timers=Timers)
+    cdef object unlimit(self)
     cdef object rearm(self, Side side)

@@ -9,8 +9,9 @@ Rejected: one-shot registration (a system call for each wait); a registration pe
 
 from collections import deque
 
-from grt._core.goroutine import Goroutine, fire
+from grt._core.goroutine import Goroutine, fire, here, peek
 from grt._core.loop import EventLoop, Handler
+from grt._core.timers import Timer, now
 
 try:
     import cython
@@ -18,7 +19,7 @@ except ImportError:
     from grt._core import pysys as cython
 if not cython.compiled:
     from grt._core.pypoll import EDGE, ERROR, HANGUP, READ, WRITE
-    from grt._core.pysys import mutex_lock, mutex_new, mutex_unlock
+    from grt._core.pysys import NEVER, mutex_lock, mutex_new, mutex_unlock
 
 __all__ = ["Readiness", "Side"]
 
@@ -26,17 +27,45 @@ __all__ = ["Readiness", "Side"]
 class Side:
     """One direction of a descriptor."""
 
-    __slots__ = ("queue", "ready", "user", "waiter")
+    __slots__ = ("deadline", "limit", "queue", "ready", "user", "waiter")
 
     def __init__(self) -> None:
         self.ready = True  # whether an attempt is worth it
         self.user: Goroutine | None = None  # whose call is inside
         self.waiter: Goroutine | None = None  # the user, while it is parked for readiness
         self.queue: deque[Goroutine] | None = None  # those parked until the side is free, in order
+        self.deadline = NEVER  # moment at which its calls end
+        self.limit: Limit | None = None  # sees to that while one waits
 
     def unused(self) -> bool:
         """No call is inside, or the one inside is parked and will look again when it wakes."""
         return self.user is None or self.waiter is not None
+
+
+class Limit(Timer):
+    """Ends the wait on a side at its deadline.
+
+    Armed at the deadline or before, and left there when that is moved away: a server that sets a deadline for every
+    read does not touch the heap for it, but once in a timeout.
+    """
+
+    __slots__ = ("loop", "news", "side")
+
+    def __init__(self, news: "Readiness", side: Side, loop: EventLoop) -> None:
+        super().__init__()
+        self.news = news
+        self.side = side
+        self.loop = loop  # in whose heap it is
+
+    def expire(self) -> None:
+        side = self.side
+        mutex_lock(self.news.mutex)
+        if side.limit is self and side.waiter is not None:
+            if now() < side.deadline:
+                self.news.limit(side, self.loop)
+            else:
+                fire(side.waiter)
+        mutex_unlock(self.news.mutex)
 
 
 class Readiness(Handler):
@@ -96,7 +125,40 @@ class Readiness(Handler):
         self.loop = None
         self.loops = None
 
+    def limit(self, side: Side, loop: EventLoop) -> None:
+        """Sees to it, under the mutex and in loop's thread, that who waits on side is woken at its deadline."""
+        limit = side.limit
+        if limit is None or limit.loop is not loop:
+            limit = side.limit = Limit(self, side, loop)
+        if side.deadline != NEVER and (limit.place < 0 or limit.when > side.deadline):
+            loop.timers.arm(limit, side.deadline)
+
+    def limit_waiters(self) -> None:
+        """`limit`, for those who wait in this thread; another one asks for it."""
+        self.limit_own()
+
+    def limit_own(self) -> None:
+        proc = here()
+        mutex_lock(self.mutex)
+        for side in (self.rd, self.wr):
+            if side.waiter is not None and side.waiter.proc is proc:
+                self.limit(side, proc.loop)
+        mutex_unlock(self.mutex)
+
+    def unlimit(self) -> None:
+        """Takes the deadlines' timers back, under the mutex."""
+        proc = peek()
+        for side in (self.rd, self.wr):
+            limit = side.limit
+            side.limit = None
+            if limit is not None:
+                timers = limit.loop.timers
+                if proc is not None and limit.loop is proc.loop:
+                    timers.cancel(limit)
+                else:
+                    limit.loop.call_soon(timers.cancel, limit)
+
     def rearm(self, side: Side) -> None:
         """Some pollers have to be told that an edge is wanted again."""
-        if self.loop.poller.needs_rearm:
+        if self.loop is not None and self.loop.poller.needs_rearm:
             self.loop.poller.rearm(self.fd, READ if side is self.rd else WRITE)

@@ -20,7 +20,7 @@ from grt._core.readiness import Readiness
 from grt._core.sched import Proc, procs, watchers
 from grt.debug.stack import of_proc, report
 
-__all__ = ["deadlock", "idle_threads", "sources"]
+__all__ = ["deadlock", "idle_threads", "is_outside", "sources"]
 
 SHOWN = 20  # goroutines in the exception's message
 AGAIN = 1.0  # seconds until it is worth another look when other threads live: their ends are no event of the loop
@@ -83,9 +83,14 @@ def hope(proc: Proc) -> bool:
         any(source() for source in sources)
         or any(map(is_program_s, map(signal.getsignal, signal.valid_signals())))
         or any(not isinstance(handler, Readiness) for handler in proc.loop.handlers())
-        or any(isinstance(g.on, NetFD) for g in proc.living())
+        or any(is_outside(g.on) for g in proc.living())
         or bool(proc.loop.soon or proc.loop.timers)
     )
+
+
+def is_outside(on: object) -> bool:
+    """Whether it is a descriptor that a goroutine waits for, and not something between goroutines."""
+    return isinstance(on, NetFD) and on.fileno() >= 0
 
 
 def is_program_s(handler: object) -> bool:

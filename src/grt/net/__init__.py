@@ -1,5 +1,36 @@
-"""Layer 3, connections: `listen`, `dial`, and what they return."""
+"""Layer 3, the network: `listen`, `dial`, and what they return."""
 
-from grt.net.tcp import Conn, Listener, dial, listen
+from grt.net.conn import Conn
+from grt.net.listener import Listener
+from grt.net.memory import PipeConn, pipe
+from grt.net.networks import dial, inherited_listeners, listen
+from grt.net.packet import PacketConn, UDPConn, UnixPacketConn, dial_packet, listen_packet
+from grt.net.resolver import lookup
+from grt.net.server import Server
+from grt.net.tcp import TCPConn, TCPListener
+from grt.net.tls import TLSConn, start_tls
+from grt.net.unix import Credentials, UnixConn, UnixListener
 
-__all__ = ["Conn", "Listener", "dial", "listen"]
+__all__ = [
+    "Conn",
+    "Credentials",
+    "Listener",
+    "PacketConn",
+    "PipeConn",
+    "Server",
+    "TCPConn",
+    "TCPListener",
+    "TLSConn",
+    "UDPConn",
+    "UnixConn",
+    "UnixListener",
+    "UnixPacketConn",
+    "dial",
+    "dial_packet",
+    "inherited_listeners",
+    "listen",
+    "listen_packet",
+    "lookup",
+    "pipe",
+    "start_tls",
+]

@@ -1,18 +1,37 @@
 """Names to addresses, without blocking the thread's other goroutines.
 
-The system's own resolver blocks, so it is asked by a thread of the pool; numeric addresses ask nobody.
+The system's own resolver blocks, so it is asked by a thread of the pool; numeric addresses ask nobody. Who asks for
+a name that is being asked for already waits for the same answer.
+Threads: any; `guard` protects what is being asked.
 """
 
 import socket
+import threading
 
 from grt._core.semaphore import Semaphore
 from grt.offload import blocking
+from grt.scope import timeout as time_limit
+from grt.sync import Event
 
-__all__ = ["resolve"]
+__all__ = ["Found", "lookup", "resolve"]
 
 AT_ONCE = Semaphore(32)  # questions: a resolver that hangs leaves the other half of the pool to others
 
 Found = list[tuple[int, str]]  # (address family, numeric host)
+
+
+class Question:
+    """A name that is being asked for."""
+
+    __slots__ = ("answer", "over")
+
+    def __init__(self) -> None:
+        self.answer: Found | Exception | None = None  # None still when who asked has left before it came
+        self.over = Event()
+
+
+guard = threading.Lock()
+questions: dict[tuple[str, int], Question] = {}
 
 
 def resolve(host: str, family: int) -> Found:
@@ -21,11 +40,31 @@ def resolve(host: str, family: int) -> Found:
         return ask(host, family, socket.AI_NUMERICHOST)
     except socket.gaierror:
         pass
-    with AT_ONCE:
-        found = blocking(answer, host, family)
+    found = None
+    while found is None:
+        found = asked_once(host, family)
     if isinstance(found, Exception):
-        raise found
-    return found
+        raise type(found)(*found.args)  # one of its own for each who asked
+    return list(found)
+
+
+def asked_once(host: str, family: int) -> Found | Exception | None:
+    with guard:
+        question = questions.get((host, family))
+        asks = question is None
+        if question is None:
+            question = questions[host, family] = Question()
+    if not asks:
+        question.over.wait()
+        return question.answer
+    try:
+        with AT_ONCE:
+            question.answer = blocking(answer, host, family)
+    finally:
+        with guard:
+            del questions[host, family]
+        question.over.set()
+    return question.answer
 
 
 def ask(host: str, family: int, flags: int) -> Found:
@@ -45,3 +84,22 @@ def answer(host: str, family: int) -> Found | Exception:
         return socket.gaierror(missing.errno, f"{missing.strerror}: {host!r}")
     except Exception as unexpected:
         return unexpected
+
+
+def lookup(host: str, timeout: float | None = None) -> list[str]:
+    """The numeric addresses of host, in the order in which to try them; only the calling goroutine waits.
+
+    >>> import grt
+    >>> grt.lookup("127.0.0.1")
+    ['127.0.0.1']
+
+    The system is asked, so /etc/hosts counts. Raises socket.gaierror for an unknown name, TimeoutError after timeout
+    seconds.
+    """
+    with time_limit(timeout) as limit:
+        try:
+            return [found for _, found in resolve(host, socket.AF_UNSPEC)]
+        except TimeoutError:
+            if not limit.expired:
+                raise
+            raise TimeoutError(f"lookup {host!r}: no answer within {timeout} s") from None

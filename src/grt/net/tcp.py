@@ -1,169 +1,91 @@
-"""TCP for goroutines: `listen` and `dial`, the Listener and the Conn that they return.
+"""TCP: connections and listeners, and how they come to be.
 
-Reading and writing are the core's (NetFD); here is what needs addresses, options and names.
-Threads: any; a connection may be read in one thread, written in another and closed from a third.
+A host with several addresses is connected to as RFC 8305 has it (Happy Eyeballs): the families take turns, a further
+attempt begins when the one before has failed or has taken a while, the first that succeeds wins.
 """
 
 import errno
+import itertools
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable
 from typing import Any
 
 from grt import sock
-from grt._core.errors import Closed
-from grt._core.netfd import NetFD
-from grt.address import Address, join, split
-from grt.net.resolver import resolve
-from grt.scope import timeout as time_limit
+from grt._core.chan import Chan, chan
+from grt.address import Address, join
+from grt.groups import group
+from grt.net.conn import Conn
+from grt.net.listener import Listener
+from grt.net.resolver import Found
 
-__all__ = ["Conn", "Listener", "dial", "listen"]
+__all__ = ["TCPConn", "TCPListener", "dial_tcp", "listen_tcp"]
 
-NETWORKS = {"tcp": socket.AF_UNSPEC, "tcp4": socket.AF_INET, "tcp6": socket.AF_INET6}
-BACKLOG = 4096  # what Linux allows by default; the kernel lowers it to its own limit
 KEEPALIVE = 15  # seconds of silence before and between probes, as Go has it
+PATIENCE = 0.25  # seconds until the next address is tried beside the one before: RFC 8305's Connection Attempt Delay
 
 
-class Conn(NetFD):
-    """A TCP connection, read and written in blocking style; only the calling goroutine waits.
+class TCPConn(Conn):
+    """A TCP connection: addresses are (host, port). Small writes are not delayed, and silence is probed."""
 
-    >>> import grt
-    >>> with grt.listen("tcp", "127.0.0.1:0") as listener, grt.dial("tcp", listener.addr) as near:
-    ...     with listener.accept() as far:
-    ...         near.write(b"hello")
-    ...         far.read()
-    b'hello'
+    __slots__ = ()
 
-    As an iterator it yields what arrives until the end of the stream.
-    """
+    network = "tcp"
 
-    __slots__ = ("_local", "_remote")
+    def set_no_delay(self, on: bool) -> None:
+        """Whether small writes are sent at once (the default), or may wait to be joined."""
+        sock.set_option(self.number(), socket.IPPROTO_TCP, socket.TCP_NODELAY, on)
 
-    def __init__(self, fd: int, remote: Address) -> None:
-        super().__init__(fd)
-        self._remote = remote
-        self._local: Address | None = None
-
-    @property
-    def remote_addr(self) -> Address:
-        """(host, port) of the peer."""
-        return self._remote
-
-    @property
-    def local_addr(self) -> Address:
-        """(host, port) of this end."""
-        if self._local is None:
-            if self.closed:
-                raise self.closed_error()
-            self._local = sock.local_address(self.fileno())
-        return self._local
-
-    def read_exactly(self, size: int) -> bytes:
-        """Reads size bytes, waiting for all of them. EOFError if the stream ends first, with what came in `partial`."""
-        if size <= 0:
-            return self.read(size)
-        parts: list[bytes] = []
-        missing = size
-        while missing > 0:
-            data = self.read(missing)
-            if not data:
-                error = EOFError(f"{self.describe()} ended after {size - missing} of {size} bytes")
-                error.partial = b"".join(parts)  # type: ignore[attr-defined]
-                raise error
-            parts.append(data)
-            missing -= len(data)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def describe(self) -> str:
-        if self._local is None and not self.closed:
-            self._local = sock.local_address(self.fileno())
-        remote = join(self._remote)
-        return f"tcp {join(self._local)}->{remote}" if self._local else f"tcp {remote}"
-
-    def __repr__(self) -> str:
-        return f"<grt.Conn {self.describe()}{' closed' if self.closed else ''}>"
-
-    def __enter__(self) -> "Conn":
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
+    def set_keepalive(self, seconds: float | None) -> None:
+        """After how many seconds of silence the peer is probed, and how often then; None never does. 15 by default."""
+        fd = self.number()
+        sock.set_option(fd, socket.SOL_SOCKET, socket.SO_KEEPALIVE, seconds is not None)
+        if seconds is not None:
+            set_probes(fd, max(1, round(seconds)))
 
 
-class Listener(NetFD):
-    """Accepts TCP connections; iterating over it accepts until it is closed."""
+class TCPListener(Listener):
+    """Accepts TCP connections."""
 
-    __slots__ = ("addr",)
+    __slots__ = ()
 
-    def __init__(self, fd: int, addr: Address) -> None:
-        super().__init__(fd)
-        self.addr = addr  # (host, port) that it listens on; the port is real even if 0 was asked for
+    network = "tcp"
 
-    def accept(self) -> Conn:
-        """Waits for the next connection. Raises grt.Closed when the listener is closed.
-
-        When descriptors run out it waits and goes on: connections that end give theirs back.
-        """
-        return Conn(*self.accept_fd())
-
-    def __iter__(self) -> Iterator[Conn]:  # type: ignore[override]
-        return self
-
-    def __next__(self) -> Conn:
-        try:
-            return self.accept()
-        except Closed:
-            raise StopIteration from None
-
-    def describe(self) -> str:
-        return f"tcp {join(self.addr)}"
-
-    def __repr__(self) -> str:
-        return f"<grt.Listener {self.describe()}{' closed' if self.closed else ''}>"
-
-    def __enter__(self) -> "Listener":
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
+    def adopt(self, fd: int, peer: Any) -> TCPConn:
+        return TCPConn(fd, peer)
 
 
-def listen(network: str, address: str | Address, backlog: int = BACKLOG) -> Listener:
-    """Listens for TCP connections: listen("tcp", ":8888"), on every host of this machine, IPv4 and IPv6.
-
-    network is "tcp", "tcp4" or "tcp6"; port 0 lets the system choose (`listener.addr` tells). Raises OSError with
-    the address in its message.
-    """
-    family = family_of(network)
-    host, port = split(address)
-    if not host:
-        return listen_everywhere(family, port, backlog)
-    family, host = resolve(host, family)[0]
-    return listen_on(family, (host, port), backlog)
+# -- listening
 
 
-def listen_everywhere(family: int, port: int, backlog: int) -> Listener:
-    """On all hosts: IPv6's wildcard takes IPv4 too, where there is IPv6."""
+def listen_tcp(family: int, address: Address, backlog: int, reuse_port: bool) -> TCPListener:
+    """Listens on a numeric (host, port); "" for the host is every host of this machine."""
+    host, port = address
+    if host:
+        return listen_on(family, address, backlog, reuse_port)
     if family == socket.AF_INET:
-        return listen_on(family, ("0.0.0.0", port), backlog)
-    try:
-        return listen_on(socket.AF_INET6, ("::", port), backlog, dual=family == socket.AF_UNSPEC)
+        return listen_on(family, ("0.0.0.0", port), backlog, reuse_port)
+    try:  # IPv6's wildcard takes IPv4 too, where there is IPv6
+        return listen_on(socket.AF_INET6, ("::", port), backlog, reuse_port, dual=family == socket.AF_UNSPEC)
     except OSError as error:
         if family == socket.AF_INET6 or error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
             raise
-        return listen_on(socket.AF_INET, ("0.0.0.0", port), backlog)
+        return listen_on(socket.AF_INET, ("0.0.0.0", port), backlog, reuse_port)
 
 
-def listen_on(family: int, address: Address, backlog: int, dual: bool = False) -> Listener:
+def listen_on(family: int, address: Address, backlog: int, reuse_port: bool, dual: bool = False) -> TCPListener:
     fd = -1
     try:
         fd = sock.open(family)
         sock.set_option(fd, socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            sock.set_option(fd, socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             sock.set_option(fd, socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not dual)
         set_stream_options(fd)  # accepted connections inherit them: no system call each
         sock.bind(fd, address)
         sock.listen(fd, backlog)
-        return Listener(fd, sock.local_address(fd))
+        return TCPListener(fd, sock.local_address(fd))
     except BaseException as error:
         if fd >= 0:
             sock.close(fd)
@@ -172,40 +94,94 @@ def listen_on(family: int, address: Address, backlog: int, dual: bool = False) -
         raise
 
 
-def dial(network: str, address: str | Address, timeout: float | None = None) -> Conn:
-    """Connects: dial("tcp", "example.org:80", timeout=3). The addresses of a name are tried in turn.
+# -- dialling
 
-    Raises OSError (ConnectionRefusedError, ...) with the address in its message, socket.gaierror for an unknown
-    name, TimeoutError after timeout seconds.
+
+def dial_tcp(hosts: Found, port: int, seconds: float | None) -> TCPConn:
+    """Connects to the first of hosts, (address family, numeric host), that answers; raises what the last one gave.
+
+    seconds is what there is for all of them, None for ever.
     """
-    family = family_of(network)
-    host, port = split(address)
-    with time_limit(timeout) as limit:
-        try:
-            return dial_any(resolve(host or "localhost", family), port)
-        except TimeoutError:
-            if not limit.expired:
-                raise
-            raise TimeoutError(f"dial tcp {join((host, port))}: no answer within {timeout} s") from None
+    if len(hosts) == 1:
+        family, host = hosts[0]
+        return dial_one(family, (host, port))
+    patience = PATIENCE if seconds is None else min(PATIENCE, seconds / len(hosts))
+    race = Race(len(hosts))
+    try:
+        with group() as attempts:
+            running = []
+            for family, host in in_turns(hosts):
+                running.append(attempts.go(race.attempt, dial_one, family, (host, port)))
+                if race.wait(patience):
+                    break
+            while not race.decided():
+                race.wait(None)
+            for attempt in running:
+                attempt.cancel()
+    except BaseException:
+        race.call_off()
+        raise
+    if race.winner is None:
+        raise race.errors[-1]
+    return race.winner
 
 
-def dial_any(hosts: list[tuple[int, str]], port: int) -> Conn:
-    """Connects to the first of hosts, (address family, numeric host), that answers; raises what the last one gave."""
-    for family, host in hosts[:-1]:
+def in_turns(hosts: Found) -> Found:
+    """The families of addresses one after the other, beginning with the first's."""
+    first = [found for found in hosts if found[0] == hosts[0][0]]
+    other = [found for found in hosts if found[0] != hosts[0][0]]
+    return [found for pair in itertools.zip_longest(first, other) for found in pair if found is not None]
+
+
+class Race:
+    """Attempts to connect, of which one wins."""
+
+    __slots__ = ("errors", "guard", "news", "runners", "winner")
+
+    def __init__(self, runners: int) -> None:
+        self.runners = runners
+        self.guard = threading.Lock()  # guards the two below; nothing blocks under it
+        self.winner: TCPConn | None = None
+        self.errors: list[OSError] = []
+        self.news: Chan[None] = chan(runners)  # one for each attempt that has ended
+
+    def attempt(self, connect: Callable[..., TCPConn], *args: Any) -> None:
         try:
-            return dial_one(family, (host, port))
+            conn = connect(*args)
         except OSError as error:
-            if error.errno is None:  # the caller's time is up, not this address's
+            with self.guard:
+                self.errors.append(error)
+        else:
+            with self.guard:
+                won = self.winner is None
+                if won:
+                    self.winner = conn
+            if not won:
+                conn.close()
+        self.news.try_send(None)
+
+    def wait(self, seconds: float | None) -> bool:
+        """Waits until an attempt has ended, or so long; returns whether one has won."""
+        try:
+            self.news.recv(timeout=seconds)
+        except TimeoutError:
+            if seconds is None:
                 raise
-    family, host = hosts[-1]
-    return dial_one(family, (host, port))
+        return self.winner is not None
+
+    def decided(self) -> bool:
+        return self.winner is not None or len(self.errors) == self.runners
+
+    def call_off(self) -> None:
+        if self.winner is not None:
+            self.winner.close()
 
 
-def dial_one(family: int, address: Address) -> Conn:
+def dial_one(family: int, address: Address) -> TCPConn:
     conn = None
     try:
         fd = sock.open(family)
-        conn = Conn(fd, address)
+        conn = TCPConn(fd, address)
         set_stream_options(fd)
         conn.connect(address)
         return conn
@@ -221,13 +197,10 @@ def set_stream_options(fd: int) -> None:
     """No delay for small writes, and probes that find out about a peer that has vanished."""
     sock.set_option(fd, socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.set_option(fd, socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    set_probes(fd, KEEPALIVE)
+
+
+def set_probes(fd: int, seconds: int) -> None:
     for option in ("TCP_KEEPIDLE", "TCP_KEEPALIVE", "TCP_KEEPINTVL"):
         if hasattr(socket, option):
-            sock.set_option(fd, socket.IPPROTO_TCP, getattr(socket, option), KEEPALIVE)
-
-
-def family_of(network: Any) -> int:
-    try:
-        return NETWORKS[network]
-    except (KeyError, TypeError):
-        raise ValueError(f"network {network!r} is not known: use 'tcp', 'tcp4' or 'tcp6'") from None
+            sock.set_option(fd, socket.IPPROTO_TCP, getattr(socket, option), seconds)

@@ -15,11 +15,10 @@ from typing import Any
 
 from grt._core.errors import Deadlock
 from grt._core.goroutine import enter, peek, set_proc
-from grt._core.netfd import NetFD
 from grt._core.sched import Proc
 from grt._core.semaphore import WaitQueue
 from grt._core.timers import deadline_of, set_clock, virtual_now
-from grt.debug.silence import message
+from grt.debug.silence import is_outside, message
 from grt.offload import Call
 
 __all__ = ["bubble"]
@@ -120,7 +119,7 @@ class bubble:
         elif self._asked:
             with self._guard:
                 self._asked.wake_all()
-        elif any(isinstance(g.on, (NetFD, Call)) for g in proc.living()):
+        elif any(is_outside(g.on) or isinstance(g.on, Call) for g in proc.living()):
             proc.turn(-1.0)
         elif proc.loop.timers and self._jumps < VAIN:
             self._jumps += 1

@@ -1,0 +1,129 @@
+"""`dial` and `listen`: what a network's name and an address lead to."""
+
+import os
+import socket
+from typing import Any
+
+from grt import sock
+from grt.address import Address, join, split
+from grt.net.conn import Conn
+from grt.net.listener import BACKLOG, Listener
+from grt.net.resolver import resolve
+from grt.net.tcp import TCPListener, dial_tcp, listen_tcp
+from grt.net.tls import client_context, shake_hands, wrap_listener
+from grt.net.unix import UnixListener, dial_unix, listen_unix
+from grt.scope import timeout as time_limit
+
+__all__ = ["dial", "inherited_listeners", "listen"]
+
+FAMILIES = {"tcp": socket.AF_UNSPEC, "tcp4": socket.AF_INET, "tcp6": socket.AF_INET6}
+FIRST_INHERITED = 3  # SD_LISTEN_FDS_START
+
+
+def listen(
+    network: str,
+    address: str | Address,
+    backlog: int = BACKLOG,
+    *,
+    reuse_port: bool = False,
+    tls: Any = None,
+) -> Listener:
+    """Listens for connections: listen("tcp", ":8888"), on every host of this machine, IPv4 and IPv6.
+
+    network is "tcp", "tcp4", "tcp6" or "unix"; with the last, address is a path. Port 0 lets the system choose
+    (`listener.addr` tells). With reuse_port several processes may listen on one port, and the kernel spreads the
+    connections. tls is an ssl.SSLContext: what is accepted is TLS then. Raises OSError with the address in its
+    message.
+    """
+    listener: Listener
+    if network == "unix":
+        if reuse_port:
+            raise ValueError("reuse_port is for TCP: a Unix socket's path leads to one listener")
+        listener = listen_unix(path_of(address), backlog)
+    else:
+        family = family_of(network)
+        host, port = split(address)
+        if host:
+            family, host = resolve(host, family)[0]
+        listener = listen_tcp(family, (host, port), backlog, reuse_port)
+    return listener if tls is None else wrap_listener(listener, tls)
+
+
+def dial(
+    network: str,
+    address: str | Address,
+    timeout: float | None = None,
+    *,
+    tls: Any = None,
+    server_hostname: str | None = None,
+    session: Any = None,
+) -> Conn:
+    """Connects: dial("tcp", "example.org:80", timeout=3). The addresses of a name are tried as RFC 8305 has it.
+
+    network is "tcp", "tcp4", "tcp6" or "unix"; with the last, address is a path. tls=True, or an ssl.SSLContext,
+    makes it TLS: the certificate must be for server_hostname, or else the address's host; session is that of an
+    earlier connection, to be resumed. The handshake is part of what timeout limits.
+
+    Raises OSError (ConnectionRefusedError, ssl.SSLError, ...) with the address in its message, socket.gaierror for an
+    unknown name, TimeoutError after timeout seconds.
+    """
+    target = path_of(address) if network == "unix" else split(address)
+    context = client_context(tls) if tls else None
+    with time_limit(timeout) as limit:
+        try:
+            conn = connect(network, target, timeout)
+            if context is None:
+                return conn
+            host = server_hostname or (target[0] if isinstance(target, tuple) else None)
+            return shake_hands(conn, context, host or "localhost", session)
+        except TimeoutError:
+            if not limit.expired:
+                raise
+            where = target if isinstance(target, str) else join(target)
+            raise TimeoutError(f"dial {network} {where}: no answer within {timeout} s") from None
+
+
+def connect(network: str, target: Any, timeout: float | None) -> Conn:
+    if network == "unix":
+        return dial_unix(target)
+    host, port = target
+    return dial_tcp(resolve(host or "localhost", family_of(network)), port, timeout)
+
+
+def inherited_listeners() -> list[Listener]:
+    """The listeners that systemd has opened for this process (LISTEN_FDS); [] if it was started in another way.
+
+    To be asked once: the descriptors are these listeners' from then on.
+    """
+    if os.environ.pop("LISTEN_PID", "") != str(os.getpid()):
+        return []
+    count = int(os.environ.pop("LISTEN_FDS", "0"))
+    os.environ.pop("LISTEN_FDNAMES", None)
+    return [inherit(fd) for fd in range(FIRST_INHERITED, FIRST_INHERITED + count)]
+
+
+def inherit(fd: int) -> Listener:
+    os.set_inheritable(fd, False)
+    os.set_blocking(fd, False)
+    with socket.socket(fileno=fd) as found:
+        family, address = found.family, found.getsockname()
+        found.detach()
+    if family == socket.AF_UNIX:
+        return UnixListener(fd, os.fsdecode(address), None)
+    return TCPListener(fd, sock.local_address(fd))
+
+
+def path_of(address: Any) -> str:
+    path = os.fspath(address)
+    if not isinstance(path, str):
+        raise TypeError(f"the address of a Unix socket is a path, a string, not {address!r}")
+    return path
+
+
+def family_of(network: Any) -> int:
+    try:
+        return FAMILIES[network]
+    except (KeyError, TypeError):
+        datagrams = str(network).startswith(("udp", "unixgram"))
+        hint = "; datagrams have grt.dial_packet and grt.listen_packet" if datagrams else ""
+        raise ValueError(f"network {network!r} is not known: use 'tcp', 'tcp4', 'tcp6' or 'unix'{hint}") from None

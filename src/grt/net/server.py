@@ -1,0 +1,273 @@
+"""A server: a goroutine for each connection, a limit on how many, deadlines against slow clients, an orderly end.
+
+Invariants: `serving` holds each connection from its acceptance until its handler has ended, however that ended, and
+only then is it closed and its place given to the next.
+Threads: any; `guard` protects what is served, and nothing blocks under it.
+"""
+
+import contextlib
+import signal as signals
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from grt import signal
+from grt._core.chan import Chan, chan
+from grt._core.errors import Closed
+from grt._core.go import current, go, sleep
+from grt._core.goroutine import Goroutine
+from grt._core.select import select
+from grt._core.semaphore import Semaphore
+from grt._core.timers import deadline_of, now
+from grt.address import Address
+from grt.net.conn import Conn
+from grt.net.listener import Listener
+from grt.net.networks import listen
+
+__all__ = ["Server"]
+
+LOOKS = 0.001, 0.1  # seconds between two looks at what is still served, doubling
+LAST = 1.0  # seconds that handlers have to end in once they were cancelled
+GRACE = 10.0  # seconds that requests have to end in after a signal, as container managers have it
+
+
+class Server:
+    """Serves connections: calls handler(conn), in a goroutine of its own, for each that a listener accepts.
+
+    >>> import grt
+    >>> def shout(conn):
+    ...     for data in conn:
+    ...         conn.write(data.upper())
+    >>> server = grt.Server(shout)
+    >>> listener = grt.listen("tcp", "127.0.0.1:0")
+    >>> _ = grt.go(server.serve, listener)
+    >>> with grt.dial("tcp", listener.addr) as conn:
+    ...     conn.write(b"hello")
+    ...     conn.read()
+    b'HELLO'
+    >>> server.shutdown(timeout=5)
+    0
+
+    The connection is closed when the handler returns. An exception that it raises is reported through
+    grt.excepthook, unless it only says that the peer has gone, and the others are served on.
+
+    limit is how many connections are served at a time: the others wait to be accepted. A handler that answers
+    requests says by `next_request` when it waits for one; idle_timeout is how many seconds it may wait then, and
+    read_timeout how many a request may take to come once its first byte is there. Who is slower is hung up on.
+    """
+
+    __slots__ = (
+        "__weakref__", "guard", "handler", "idle_timeout", "limit", "listeners", "places", "read_timeout", "serving",
+        "stopping",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        handler: Callable[[Any], object],
+        *,
+        limit: int | None = None,
+        idle_timeout: float | None = None,
+        read_timeout: float | None = None,
+    ) -> None:
+        if not callable(handler):
+            raise TypeError(f"grt.Server needs a function that takes a connection, not {handler!r}")
+        self.handler = handler
+        self.limit = limit
+        self.places = None if limit is None else Semaphore(limit)
+        self.idle_timeout = idle_timeout
+        self.read_timeout = read_timeout
+        self.guard = threading.Lock()  # guards all below
+        self.listeners: set[Listener] = set()
+        self.serving: dict[Conn, Served] = {}
+        self.stopping = False
+
+    def __repr__(self) -> str:
+        return f"<grt.Server of {getattr(self.handler, '__qualname__', self.handler)}: {len(self.serving)} connections>"
+
+    @property
+    def connections(self) -> int:
+        """How many are being served."""
+        return len(self.serving)
+
+    # -- serving
+
+    def serve(self, listener: Listener) -> None:
+        """Serves what listener accepts, until `shutdown`, or until the listener is closed. Closes it then."""
+        with self.guard:
+            if not self.stopping:
+                self.listeners.add(listener)
+        try:
+            with listener:
+                while not self.stopping:
+                    self.serve_next(listener)
+        except Closed:
+            if not listener.closed:
+                raise
+        finally:
+            with self.guard:
+                self.listeners.discard(listener)
+
+    def serve_next(self, listener: Listener) -> None:
+        if self.places is not None:
+            self.places.acquire()
+        conn = None
+        try:
+            conn = listener.accept()
+            with self.guard:
+                served = self.serving[conn] = Served(conn)
+            served.goroutine = go(self.handle, served)
+        except BaseException:
+            if conn is not None:
+                self.finish(conn)
+            elif self.places is not None:
+                self.places.release()
+            raise
+
+    def serve_conn(self, conn: Conn) -> None:
+        """Serves one connection, that came in another way, in the calling goroutine; closes it then."""
+        if self.places is not None:
+            self.places.acquire()
+        served = Served(conn)
+        served.goroutine = current()
+        with self.guard:
+            self.serving[conn] = served
+        self.handle(served)
+
+    def handle(self, served: "Served") -> None:
+        conn = served.conn
+        try:
+            self.handler(conn)
+        except ConnectionError:  # the peer has gone
+            pass
+        except Closed:
+            if not conn.closed:
+                raise
+        except TimeoutError:
+            if not served.limited:
+                raise
+        finally:
+            self.finish(conn)
+
+    def finish(self, conn: Conn) -> None:
+        try:
+            conn.close()
+        finally:
+            with self.guard:
+                served = self.serving.pop(conn)
+            served.goroutine = None  # an exception that it ends by leads here: no circle, so it is reported at once
+            if self.places is not None:
+                self.places.release()
+
+    def next_request(self, conn: Conn) -> bool:
+        """Waits, in a handler, for the first byte of the next request; returns False when there will be none.
+
+        That is when the client has closed, when it says nothing for idle_timeout seconds, or when the server is being
+        shut down: meanwhile the connection counts as idle. Once it has begun, the request has read_timeout seconds to
+        come; then reads raise TimeoutError, and the connection is closed.
+
+        >>> def handler(conn):
+        ...     while server.next_request(conn):
+        ...         conn.write(b"you said " + conn.read_line())
+        """
+        served = self.serving.get(conn)
+        if served is None:
+            raise ValueError(f"{conn!r} is not served by {self!r}")
+        served.asks, served.waits = True, True
+        try:
+            if self.stopping:
+                return False
+            if self.idle_timeout is not None:
+                conn.set_read_deadline(now() + self.idle_timeout)
+            with contextlib.suppress(TimeoutError):
+                if conn.peek(1):
+                    if self.idle_timeout is not None or self.read_timeout is not None:
+                        conn.set_read_deadline(None if self.read_timeout is None else now() + self.read_timeout)
+                        served.limited = self.read_timeout is not None
+                    return True
+            return False
+        except (Closed, ConnectionError):
+            return False
+        finally:
+            served.waits = False
+
+    # -- the end
+
+    def shutdown(self, timeout: float | None = None) -> int:
+        """Stops accepting, closes what is idle, waits for the rest, and cuts what is left after timeout seconds.
+
+        Returns how many connections were cut: their handlers were cancelled. A connection is idle while its handler
+        waits in `next_request`, or, if it does not use that, waits for a first byte.
+        """
+        deadline = deadline_of(timeout)
+        with self.guard:
+            self.stopping = True
+            listeners = list(self.listeners)
+        for listener in listeners:
+            listener.close()
+        self.await_end(deadline, close_idle=True)
+        return self.cut()
+
+    def await_end(self, deadline: float, close_idle: bool) -> None:
+        pause = LOOKS[0]
+        while self.serving and (left := deadline - now()) > 0:
+            if close_idle:
+                with self.guard:
+                    served = list(self.serving.values())
+                for one in served:
+                    if one.is_idle():
+                        one.conn.close()
+            sleep(min(pause, left))
+            pause = min(pause * 2, LOOKS[1])
+
+    def cut(self) -> int:
+        """Ends what is still served, by closing connections and cancelling handlers; returns how many that were."""
+        with self.guard:
+            left = list(self.serving.values())
+        for served in left:
+            served.conn.close()
+            if served.goroutine is not None:
+                served.goroutine.cancel()
+        self.await_end(now() + LAST, close_idle=False)
+        return len(left)
+
+    def run(self, network: str, address: str | Address, *, grace: float | None = GRACE, **options: Any) -> None:
+        """The whole life of a server program: listens, serves, and on SIGTERM or SIGINT shuts down in grace seconds.
+
+        options are those of grt.listen. To be called in the main thread.
+        """
+        with listen(network, address, **options) as listener:
+            asked: Chan[int] = chan(1)
+            signal.notify(asked, signals.SIGTERM, signals.SIGINT)
+            try:
+                serving = go(self.serve, listener)
+                over: Chan[None] = chan(1)
+                go(forward_end, serving, over)
+                chosen, _ = select(asked.recv, over.recv)
+                if chosen == 0:
+                    signal.stop(asked)  # a second one does what it always does
+                    self.shutdown(grace)
+                serving.result()
+            finally:
+                signal.stop(asked)
+                self.shutdown(0)
+
+
+def forward_end(goroutine: Goroutine, over: Any) -> None:
+    goroutine.join()
+    over.send(None)
+
+
+class Served:
+    """A connection and its handler."""
+
+    __slots__ = ("asks", "conn", "goroutine", "limited", "waits")
+
+    def __init__(self, conn: Conn) -> None:
+        self.conn = conn
+        self.goroutine: Goroutine | None = None
+        self.asks = False  # whether its handler uses `next_request`
+        self.waits = False  # whether it is in there
+        self.limited = False  # whether a read that times out is the server's business
+
+    def is_idle(self) -> bool:
+        return self.waits if self.asks else self.conn.idle

@@ -1,0 +1,196 @@
+"""Unix sockets: streams between processes of one machine, which can tell who the peer is and pass descriptors.
+
+An address is a path; on Linux one that begins with a null character, or is written with "@" for it, is no file.
+"""
+
+import array
+import errno
+import os
+import socket
+import stat
+import struct
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from grt._core.go import sleep
+from grt.net.conn import Conn
+from grt.net.listener import Listener
+
+__all__ = ["Credentials", "UnixConn", "UnixListener", "dial_unix", "listen_unix", "packed_path"]
+
+MOST = 253  # descriptors in one message: Linux's SCM_MAX_FD
+LONGEST = 107 if sys.platform == "linux" else 103  # bytes: what sun_path holds, with a null behind
+BUSY = 0.001  # seconds between attempts to connect to a listener whose backlog is full: no event tells of its end
+NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
+CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+
+
+class Credentials(NamedTuple):
+    """Who is at the other end of a Unix socket, as the kernel saw it when the connection was made."""
+
+    pid: int | None  # None where the system does not tell
+    uid: int
+    gid: int
+
+
+class UnixConn(Conn):
+    """A Unix stream connection: addresses are paths, "" where there is none."""
+
+    __slots__ = ()
+
+    network = "unix"
+
+    def find_local(self) -> str:
+        return shown_path(self.raw.getsockname())
+
+    def describe(self) -> str:
+        path = self.remote_addr or (self.local if self.closed else self.local_addr)
+        return f"unix {path or 'socket'}"
+
+    def peer_credentials(self) -> Credentials:
+        """The peer's process, user and group."""
+        if sys.platform == "linux":
+            size = struct.calcsize("3i")
+            found = self.raw.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+            return Credentials(*struct.unpack("3i", found))
+        local_peercred = 1  # of <sys/un.h>: version, uid, number of groups, groups
+        found = self.raw.getsockopt(0, local_peercred, 76)
+        _, uid, _, _, gid = struct.unpack_from("IIhhI", found)
+        return Credentials(None, uid, gid)
+
+    def send_fds(self, fds: Sequence[int], data: bytes = b"\0") -> None:
+        """Passes copies of descriptors to the peer, with data, of which there must be a byte at least.
+
+        They stay this process's too: close them when they are not needed any more.
+        """
+        if not 0 < len(fds) <= MOST:
+            raise ValueError(f"1 to {MOST} descriptors can be sent at once, not {len(fds)}")
+        if not data:
+            raise ValueError("descriptors travel with data: at least one byte")
+        numbers = array.array("i", fds)
+        raw, sent = self.raw, 0
+
+        def send() -> bool | None:
+            nonlocal sent
+            extra = [] if sent else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)]
+            sent += raw.sendmsg([data[sent:]], extra, NO_SIGNAL)
+            return None if sent < len(data) else True
+
+        self.write_by(send)
+
+    def recv_fds(self, most: int = MOST, size: int = 65536) -> tuple[list[int], bytes]:
+        """Waits for data that the peer has sent, at most size bytes, and the descriptors that came with it.
+
+        ([], b"") is the end of the stream. The descriptors are the caller's to close; no program that is started
+        inherits them.
+        """
+        room = socket.CMSG_SPACE(most * array.array("i").itemsize)
+        raw = self.raw
+
+        def receive() -> Any:
+            return raw.recvmsg(size, room, CLOEXEC)
+
+        data, messages, _, _ = self.read_by(receive)
+        numbers = array.array("i")
+        for level, kind, content in messages:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                numbers.frombytes(content[: len(content) - len(content) % numbers.itemsize])
+        fds = list(numbers)
+        if not CLOEXEC:
+            for fd in fds:
+                os.set_inheritable(fd, False)
+        return fds, data
+
+
+class UnixListener(Listener):
+    """Accepts Unix connections; closing it removes the file that it has made."""
+
+    __slots__ = ("made",)
+
+    network = "unix"
+
+    def __init__(self, fd: int, addr: str, made: tuple[int, int] | None) -> None:
+        super().__init__(fd, addr)
+        self.made = made  # device and inode of its file, for only that one is removed; None if it made none
+
+    def adopt(self, fd: int, peer: Any) -> UnixConn:
+        return UnixConn(fd, "")
+
+    def close(self) -> None:
+        made, self.made = self.made, None
+        if made is not None and made == identity(self.addr):
+            os.unlink(self.addr)
+        super().close()
+
+
+def listen_unix(path: str, backlog: int) -> UnixListener:
+    """Listens at path, where a socket file that nobody listens on any more is replaced."""
+    made = socket.socket(socket.AF_UNIX)
+    try:
+        made.settimeout(0)
+        bind(made, path)
+        made.listen(backlog)
+        return UnixListener(made.detach(), path, identity(path))
+    except OSError as error:
+        error.filename = f"listen unix {path}"
+        raise
+    finally:
+        made.close()
+
+
+def bind(made: socket.socket, path: str) -> None:
+    try:
+        made.bind(packed_path(path))
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE or not is_stale(path):
+            raise
+        os.unlink(path)
+        made.bind(packed_path(path))
+
+
+def is_stale(path: str) -> bool:
+    """Whether path is a socket on which nobody listens: a server ended without closing it."""
+    if identity(path) is None or not stat.S_ISSOCK(os.stat(path).st_mode):
+        return False
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(0)
+        return probe.connect_ex(path) == errno.ECONNREFUSED
+
+
+def dial_unix(path: str) -> UnixConn:
+    made = socket.socket(socket.AF_UNIX)
+    try:
+        made.settimeout(0)
+        while True:
+            try:
+                made.connect(packed_path(path))
+                return UnixConn(made.detach(), path)
+            except BlockingIOError:
+                sleep(BUSY)
+    except OSError as error:
+        error.filename = f"dial unix {path}"
+        raise
+    finally:
+        made.close()
+
+
+def packed_path(path: str) -> str:
+    """path as the kernel takes it."""
+    if len(os.fsencode(path)) > LONGEST:
+        raise OSError(errno.ENAMETOOLONG, f"a Unix socket's path has {LONGEST} bytes at most", path)
+    return "\0" + path[1:] if path.startswith("@") else path
+
+
+def shown_path(path: Any) -> str:
+    text = os.fsdecode(path)
+    return "@" + text[1:] if text.startswith("\0") else text
+
+
+def identity(path: str) -> tuple[int, int] | None:
+    """Device and inode of the file at path, None if there is none."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino

@@ -1,0 +1,259 @@
+"""TLS: who is trusted, what is agreed on, and how streams end; reading and writing is in test_conformance."""
+
+import socket
+import ssl
+import time
+from typing import Any
+
+import pytest
+
+import grt
+from tests.goroutines import blocked
+from tests.net.certificates import client_context, made, needs_openssl, server_context
+
+pytestmark = needs_openssl
+
+
+@pytest.fixture
+def serve():
+    """Starts a server of a handler; returns its address."""
+    servers = []
+
+    def serve(handler, context=None):
+        listener = grt.listen("tcp", "127.0.0.1:0", tls=context or server_context())
+        server = grt.Server(handler)
+        servers.append((server, grt.go(server.serve, listener)))
+        return listener.addr
+
+    yield serve
+    for server, serving in servers:
+        server.shutdown(0)
+        serving.result()
+
+
+def echo(conn):
+    for data in conn:
+        conn.write(data)
+
+
+def dial(address, **options):
+    return grt.dial("tcp", address, timeout=60, **{"tls": client_context(), **options})
+
+
+def accept(listener: grt.Listener) -> Any:
+    return listener.accept()
+
+
+def quiet(conn):
+    """A handler that does not mind how the client ends."""
+    try:
+        conn.read()
+    except OSError:
+        pass
+
+
+# -- who is trusted
+
+
+def test_a_server_that_is_who_it_says_is_talked_to(serve):
+    with dial(serve(echo), server_hostname="localhost") as conn:
+        conn.write(b"secret")
+        assert conn.read() == b"secret"
+        assert conn.tls.version() == "TLSv1.3" and repr(conn).startswith("<grt.Conn tls over tcp 127.0.0.1:")
+
+
+def test_the_addresss_host_is_the_name_that_is_checked(serve):
+    with dial(serve(echo)) as conn:
+        conn.write(b"x")
+        assert conn.read() == b"x"
+
+
+@pytest.mark.parametrize(
+    ("server", "options", "said"),
+    [
+        ("localhost", {"server_hostname": "elsewhere.invalid"}, "Hostname mismatch"),
+        ("stranger", {"server_hostname": "localhost"}, "Hostname mismatch"),
+        ("localhost", {"tls": True, "server_hostname": "localhost"}, "unable to get local issuer"),
+    ],
+)
+def test_a_certificate_that_does_not_fit_is_refused(serve, server, options, said):
+    with pytest.raises(ssl.SSLCertVerificationError, match=said):
+        dial(serve(quiet, server_context(server)), **options)
+
+
+def test_a_client_is_asked_for_its_certificate(serve):
+    context = server_context()
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(made() / "ca.pem")
+
+    def who(conn):
+        try:
+            conn.handshake()
+        except ssl.SSLError:
+            return
+        conn.write(conn.tls.getpeercert()["subject"][0][0][1].encode())
+
+    address = serve(who, context)
+    known = client_context()
+    known.load_cert_chain(made() / "client.pem", made() / "client.key")
+    with dial(address, tls=known) as conn:
+        assert conn.read() == b"client"
+    with dial(address) as conn, pytest.raises((ssl.SSLError, ConnectionResetError)):
+        conn.read()
+
+
+# -- what is agreed on
+
+
+def test_alpn_chooses_a_protocol(serve):
+    context = server_context()
+    context.set_alpn_protocols(["h2", "spam"])
+
+    def tell(conn):
+        conn.handshake()
+        conn.write(conn.alpn.encode())
+
+    client = client_context()
+    client.set_alpn_protocols(["spam"])
+    with dial(serve(tell, context), tls=client) as conn:
+        assert conn.alpn == "spam" and conn.read() == b"spam"
+
+
+def test_the_name_that_a_client_asks_for_reaches_the_server(serve):
+    asked = []
+    context = server_context()
+    context.sni_callback = lambda tls, name, _: asked.append(name)
+    with dial(serve(echo, context), server_hostname="localhost"):
+        pass
+    assert asked == ["localhost"]
+
+
+def test_a_session_is_resumed(serve):
+    address, context = serve(echo), client_context()
+    with dial(address, tls=context) as conn:
+        conn.write(b"x")
+        assert conn.read() == b"x" and not conn.tls.session_reused
+        session = conn.session
+    with dial(address, tls=context, session=session) as conn:
+        assert conn.tls.session_reused
+
+
+def test_a_live_connection_goes_over_to_tls():
+    with grt.listen("tcp", "127.0.0.1:0") as listener:
+        near, far = grt.dial("tcp", listener.addr), listener.accept()
+
+    def server():
+        assert far.read_line() == b"STARTTLS\n"
+        far.write(b"go on\n")
+        with grt.start_tls(far, server_context(), server_side=True) as tls:
+            tls.write(tls.read_line().upper())
+
+    serving = grt.go(server)
+    near.write(b"STARTTLS\n")
+    assert near.read_line() == b"go on\n"
+    with grt.start_tls(near, client_context(), server_hostname="localhost") as tls:
+        tls.write(b"spam\n")
+        assert tls.read_line() == b"SPAM\n"
+    serving.result()
+    assert near.closed and far.closed
+
+
+# -- how it ends
+
+
+def test_a_close_says_goodbye(serve):
+    with dial(serve(lambda conn: conn.write(b"all"))) as conn:
+        assert conn.read() == b"all" and conn.read() == b""
+
+
+def test_a_stream_that_was_cut_is_told_from_one_that_has_ended(serve):
+    def cut(conn):
+        conn.write(b"half")
+        conn.transport.close()
+
+    with dial(serve(cut)) as conn:
+        assert conn.read() == b"half"
+        with pytest.raises(ssl.SSLEOFError, match="was cut short: no close_notify"):
+            conn.read()
+
+
+def test_a_handshake_that_is_never_finished_ends_at_its_deadline():
+    with grt.listen("tcp", "127.0.0.1:0", tls=server_context()) as listener:
+        with grt.dial("tcp", listener.addr) as client, accept(listener) as conn:
+            client.write(b"\x16\x03\x01")
+            with pytest.raises(TimeoutError):
+                conn.handshake(0.01)
+            conn.set_deadline(time.monotonic() + 0.01)
+            with pytest.raises(TimeoutError):
+                conn.read()
+
+
+def test_a_dial_to_one_who_never_answers_the_handshake_times_out():
+    with grt.listen("tcp", "127.0.0.1:0") as listener:
+        with pytest.raises(TimeoutError, match="no answer within"):
+            grt.dial("tcp", listener.addr, timeout=0.05, tls=client_context())
+        with accept(listener) as conn:
+            assert conn.read_exactly(3)[:1] == b"\x16" and drained(conn)
+
+
+def drained(conn):
+    for _ in conn:
+        pass
+    return True
+
+
+@pytest.mark.parametrize("said", [b"GET / HTTP/1.0\r\n\r\n", b"\0" * 100, bytes(range(256))])
+def test_what_is_no_tls_is_refused_with_an_alert(said):
+    with grt.listen("tcp", "127.0.0.1:0", tls=server_context()) as listener:
+        with grt.dial("tcp", listener.addr) as client, accept(listener) as conn:
+            client.write(said)
+            client.close_write()
+            with pytest.raises(ssl.SSLError):
+                conn.handshake(60)
+            conn.close()
+            try:
+                assert client.read()[:1] in (b"\x15", b"")
+            except ConnectionResetError:
+                pass
+
+
+def test_a_reset_ends_the_handshake_and_a_read():
+    with grt.listen("tcp", "127.0.0.1:0", tls=server_context()) as listener:
+        client = grt.dial("tcp", listener.addr)
+        with accept(listener) as conn:
+            waiting = blocked(conn.handshake)
+            client.abort()
+            with pytest.raises(ConnectionResetError):
+                waiting.result()
+
+
+def test_a_cancelled_handshake_closes_what_it_was_to_protect():
+    near, far = grt.pipe()
+    with far:
+        waiting = blocked(grt.start_tls, near, client_context(), False, "localhost")
+        waiting.cancel()
+        with pytest.raises(grt.Cancelled):
+            waiting.result()
+        assert near.closed and far.read_exactly(1) == b"\x16"
+
+
+def test_something_that_is_no_context_is_refused():
+    with pytest.raises(TypeError, match=r"tls is True or an ssl\.SSLContext"):
+        grt.start_tls  # noqa: B018
+        near, far = grt.pipe()
+        with near, far, grt.listen("tcp", "127.0.0.1:0") as listener:
+            grt.dial("tcp", listener.addr, tls="yes")
+    with pytest.raises(TypeError, match=r"tls is an ssl\.SSLContext"):
+        grt.listen("tcp", "127.0.0.1:0", tls=True)
+
+
+def test_a_failed_handshake_leaves_no_descriptor(serve):
+    address = serve(quiet)
+    with socket.socket() as probe:
+        lowest = probe.fileno()
+    for _ in range(3):
+        with pytest.raises(ssl.SSLError):
+            dial(address, tls=True)
+    grt.sleep(0.01)
+    with socket.socket() as probe:
+        assert probe.fileno() <= lowest + 1

@@ -1,0 +1,195 @@
+"""Unix sockets: paths, credentials, descriptors that are passed."""
+
+import contextlib
+import fcntl
+import os
+import socket
+import sys
+
+import pytest
+
+import grt
+from tests.child import finish, spawn, wait_ready
+from tests.goroutines import blocked
+
+LINUX = sys.platform == "linux"
+
+
+@pytest.fixture
+def path(tmp_path):
+    return str(tmp_path / "socket")
+
+
+@pytest.fixture
+def pair(path):
+    with grt.listen("unix", path) as listener, grt.dial("unix", path) as near, listener.accept() as far:
+        yield near, far
+
+
+def test_addresses_are_paths(pair, path):
+    near, far = pair
+    assert near.remote_addr == far.local_addr == path
+    assert near.local_addr == far.remote_addr == ""
+    assert repr(near) == repr(far) == f"<grt.Conn unix {path}>"
+
+
+def test_the_file_goes_with_its_listener(path):
+    with grt.listen("unix", path) as listener:
+        assert os.path.exists(path) and repr(listener) == f"<grt.Listener unix {path}>"
+    assert not os.path.exists(path)
+
+
+def test_a_file_that_somebody_else_has_made_meanwhile_stays(path):
+    listener = grt.listen("unix", path)
+    os.unlink(path)
+    with open(path, "w"):
+        pass
+    listener.close()
+    assert os.path.exists(path)
+
+
+def test_a_file_that_a_dead_server_has_left_is_replaced(path):
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(path)
+    with grt.listen("unix", path) as listener, grt.dial("unix", path), listener.accept():
+        pass
+
+
+def test_a_live_server_is_not_replaced_nor_is_a_file(path):
+    with grt.listen("unix", path), pytest.raises(OSError, match=f"listen unix {path}"):
+        grt.listen("unix", path)
+    with open(path, "w"):
+        pass
+    with pytest.raises(OSError, match="in use"):
+        grt.listen("unix", path)
+    assert os.path.exists(path)
+
+
+@pytest.mark.skipif(not LINUX, reason="Linux's")
+def test_a_name_without_a_file():
+    name = f"@grt-test-{os.getpid()}"
+    with grt.listen("unix", name) as listener, grt.dial("unix", name) as near, listener.accept() as far:
+        near.write(b"x")
+        assert far.read() == b"x" and far.local_addr == name
+
+
+def test_what_fails_names_the_path(path):
+    with pytest.raises(FileNotFoundError, match=f"dial unix {path}"):
+        grt.dial("unix", path)
+    with pytest.raises(OSError, match=r"has 10. bytes at most"):
+        grt.listen("unix", "/tmp/" + "x" * 200)
+    with pytest.raises(TypeError):
+        grt.dial("unix", 80)  # type: ignore[arg-type]
+
+
+def test_a_dial_waits_while_the_backlog_is_full(path):
+    with grt.listen("unix", path, backlog=0) as listener:
+        dials = [grt.go(grt.dial, "unix", path) for _ in range(4)]
+        grt.sleep(0.01)
+        for _ in dials:
+            listener.accept().close()
+        for g in dials:
+            g.result().close()
+
+
+def test_a_dial_that_waits_times_out(path):
+    with grt.listen("unix", path, backlog=0), contextlib.ExitStack() as held:
+        with pytest.raises(TimeoutError, match="no answer within"):
+            for _ in range(9):
+                held.enter_context(grt.dial("unix", path, timeout=0.02))
+
+
+def test_the_peer_is_known(pair):
+    near, far = pair
+    for conn in (near, far):
+        found = conn.peer_credentials()
+        assert (found.uid, found.gid) == (os.getuid(), os.getgid())
+        assert found.pid == (os.getpid() if LINUX else None)
+
+
+def test_a_file_is_passed(pair, tmp_path):
+    near, far = pair
+    (tmp_path / "file").write_text("spam")
+    with open(tmp_path / "file") as file:
+        near.send_fds([file.fileno()], b"here it is")
+    fds, data = far.recv_fds()
+    assert data == b"here it is" and not os.get_inheritable(fds[0])
+    with open(fds[0]) as passed:
+        assert passed.read() == "spam"
+    near.close()
+    assert far.recv_fds() == ([], b"")
+
+
+def test_a_connection_is_passed_and_served_at_the_other_end(pair):
+    near, far = pair
+    with grt.listen("tcp", "127.0.0.1:0") as listener, grt.dial("tcp", listener.addr) as client:
+        with listener.accept() as conn:
+            near.send_fds([conn.fileno()])
+        (fd,), _ = far.recv_fds()
+        with socket.socket(fileno=fd) as served:
+            client.write(b"x")
+            served.settimeout(60)
+            assert served.recv(1) == b"x"
+
+
+def test_waiting_for_descriptors_ends_by_a_close(pair):
+    near, _ = pair
+    waiting = blocked(near.recv_fds)
+    near.close()
+    with pytest.raises(grt.Closed):
+        waiting.result()
+
+
+@pytest.mark.parametrize(
+    ("fds", "data", "said"), [([], b"x", "not 0"), ([1] * 254, b"x", "not 254"), ([1], b"", "one byte")]
+)
+def test_what_cannot_be_passed_is_refused(pair, fds, data, said):
+    near, _ = pair
+    with pytest.raises(ValueError, match=said):
+        near.send_fds(fds, data)
+
+
+# -- listeners that were there before us
+
+INHERITED = """
+    import os, grt
+    for number, fd in enumerate({fds}):
+        os.dup2(fd, 3 + number)
+    os.environ["LISTEN_PID"], os.environ["LISTEN_FDS"] = str(os.getpid()), "2"
+    found = grt.inherited_listeners()
+    said = [listener.describe() for listener in found], grt.inherited_listeners()
+    print("ready", flush=True)
+    for listener in found:
+        with listener, listener.accept() as conn:
+            conn.write(b"served")
+    print(*said, flush=True)
+    os._exit(0)
+"""
+
+
+def test_systemds_listeners_are_taken_over(path):
+    with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_UNIX) as unix:
+        unix.bind(path)
+        unix.listen()
+        high = [fcntl.fcntl(server, fcntl.F_DUPFD, 100) for server in (tcp, unix)]
+        child = spawn(INHERITED.format(fds=high), pass_fds=high)
+        wait_ready(child)
+        port = tcp.getsockname()[1]
+        with grt.dial("tcp", ("127.0.0.1", port)) as conn:
+            assert conn.read() == b"served"
+        with grt.dial("unix", path) as conn:
+            assert conn.read() == b"served"
+        status, out, err = finish(child)
+        for fd in high:
+            os.close(fd)
+    assert (status, out) == (0, f"['tcp 127.0.0.1:{port}', 'unix {path}'] []\n"), err
+    assert os.path.exists(path)  # whoever made it removes it
+
+
+def test_another_processs_listeners_are_left_alone():
+    child = spawn("""
+        import os, grt
+        os.environ["LISTEN_PID"], os.environ["LISTEN_FDS"] = "1", "2"
+        print(grt.inherited_listeners())
+    """)
+    assert finish(child)[1] == "[]\n"
