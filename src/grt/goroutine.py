@@ -4,6 +4,7 @@ The scheduler below knows nothing of signals, of printing, or of how a program e
 Threads: `run` concerns the calling thread's goroutines only.
 """
 
+import os
 import signal
 import sys
 import threading
@@ -17,6 +18,7 @@ from grt._core.go import gosched
 from grt._core.goroutine import here
 from grt._core.sched import Proc
 from grt.debug import leaks, quit
+from grt.fork import go_on_alone
 
 __all__ = ["Uncaught", "current_loop", "excepthook", "run"]
 
@@ -56,6 +58,8 @@ def report(error: BaseException, name: str, id: int, started_at: tuple[str, int]
 
 
 set_reporter(report)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=go_on_alone)
 
 
 def run(main: Callable[..., T], *args: Any) -> T:

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import threading
 import time
 
 import pytest
@@ -220,6 +221,19 @@ def test_a_deadline_far_away_keeps_nothing_of_a_connection_that_was_closed(ends)
     stream.close()
     with pytest.raises(grt.Closed):
         reading.result()
+    assert len(grt.current_loop().timers) == 0
+
+
+def test_another_thread_that_closes_takes_the_deadline_out_of_this_ones_timers(ends):
+    stream, _ = ends
+    stream.set_deadline(time.monotonic() + 1e6)
+    reading = blocked(stream.read)
+    thread = threading.Thread(target=stream.close)
+    thread.start()
+    with pytest.raises(grt.Closed):
+        reading.result()
+    thread.join()
+    grt.sleep(0.001)
     assert len(grt.current_loop().timers) == 0
 
 

@@ -88,6 +88,7 @@ def test_s_client_gets_back_what_it_sends():
 
 
 @needs_openssl
+@needs_curl
 def test_a_client_that_never_finishes_its_handshake_holds_up_nobody():
     with backend(web) as target, tls_proxy(target) as (process, port):
         with dial(port) as slow:

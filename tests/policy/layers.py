@@ -47,7 +47,8 @@ MAY_IMPORT = {
     "debug.quit": "debug.stack _core.goroutine _core.sched",
     "debug": "debug.leaks debug.quit debug.silence debug.stack debug.stall _core.errors",
     # Layer 3, goroutines.
-    "goroutine": "debug.leaks debug.quit _core.errors _core.go _core.goroutine _core.sched",
+    "fork": "_core.errors _core.goroutine _core.readiness _core.sched",
+    "goroutine": "debug.leaks debug.quit fork _core.errors _core.go _core.goroutine _core.sched",
     "sync.barrier": "_core.semaphore _core.timers",
     "sync.cond": "_core.go _core.semaphore _core.timers",
     "sync.event": "_core.semaphore _core.timers",
@@ -109,7 +110,7 @@ FILE_LINES = 500
 FUNCTION_LINES = 60
 # Of code in the core's .py files, without blanks, comments, docstrings, the twins of the C and their imports. It was
 # 2500 until reading up to a mark and deadlines of descriptors came in, which only there are fast enough.
-CORE_LINES = 2700
+CORE_LINES = 2750
 CORE_MODULES = 16
 FRAMES_TO_SYSTEM_CALL = 2  # Python frames between the caller of conn.read and the recv system call, in the pure build
 FRAMES_TO_SCHEDULER = 3  # and those between it and Proc.schedule

@@ -4,7 +4,7 @@ from grt._core.cpoll cimport EDGE, ERROR, HANGUP, READ, WRITE
 from grt._core.csys cimport NEVER, mutex, mutex_lock, mutex_new, mutex_unlock
 from grt._core.goroutine cimport Goroutine, Scheduler, fire, here, peek
 from grt._core.loop cimport EventLoop, Handler
-from grt._core.timers cimport Timer, Timers, now
+from grt._core.timers cimport Timer, now
 
 
 @cython.final
@@ -42,6 +42,8 @@ cdef class Readiness(Handler):
     cdef object limit(self, Side side, EventLoop loop)
     @cython.locals(proc=Scheduler, side=Side)
     cdef object limit_own(self)
-    @cython.locals(proc=Scheduler, side=Side, limit=Limit, timers=Timers)
+    @cython.locals(proc=Scheduler, side=Side, limit=Limit)
     cdef object unlimit(self)
+    @cython.locals(side=Side)
+    cpdef object free(self)
     cdef object rearm(self, Side side)

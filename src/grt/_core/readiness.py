@@ -57,6 +57,9 @@ class Limit(Timer):
         self.side = side
         self.loop = loop  # in whose heap it is
 
+    def drop(self) -> None:
+        self.loop.timers.cancel(self)
+
     def expire(self) -> None:
         side = self.side
         mutex_lock(self.news.mutex)
@@ -152,11 +155,19 @@ class Readiness(Handler):
             limit = side.limit
             side.limit = None
             if limit is not None:
-                timers = limit.loop.timers
                 if proc is not None and limit.loop is proc.loop:
-                    timers.cancel(limit)
+                    limit.drop()
                 else:
-                    limit.loop.call_soon(timers.cancel, limit)
+                    limit.loop.call_soon(limit.drop)
+
+    def free(self) -> None:
+        """In the child of a fork: nobody is inside, and no loop knows it."""
+        self.mutex = mutex_new()
+        for side in (self.rd, self.wr):
+            side.user = side.waiter = side.queue = side.limit = None
+            side.ready = True
+        self.loop = None
+        self.loops = None
 
     def rearm(self, side: Side) -> None:
         """Some pollers have to be told that an edge is wanted again."""

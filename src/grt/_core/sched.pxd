@@ -1,6 +1,6 @@
 cimport cython
 
-from grt._core.csys cimport caught, mutex_lock, mutex_unlock
+from grt._core.csys cimport caught, mutex_lock, mutex_new, mutex_unlock
 from grt._core.cswitch cimport (
     arena_install, call_in, gc_hide, gc_show_if_kept, greenlet_current, greenlet_exit, greenlet_kill, greenlet_new,
     greenlet_set_parent, greenlet_switch, greenlet_switch_or_failed, raised, switch_setup,
@@ -59,6 +59,8 @@ cdef class Proc(Scheduler):
     cdef object finish(self, Goroutine g)
     cdef object tell_end(self, Goroutine g)
     cpdef bint run_ready(self) except -1
+    @cython.locals(g=Goroutine)
+    cpdef list forked(self, object at_end)
 
 cpdef list procs()
 

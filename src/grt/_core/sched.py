@@ -21,6 +21,7 @@ from typing import Any
 
 from grt._core.errors import Cancelled, Failure
 from grt._core.goroutine import Goroutine, Scheduler, new_goroutine, peek, set_proc, set_proc_factory
+from grt._core.loop import EventLoop
 
 try:
     import cython
@@ -43,7 +44,7 @@ if not cython.compiled:
         raised,
         switch_setup,
     )
-    from grt._core.pysys import caught, mutex_lock, mutex_unlock
+    from grt._core.pysys import caught, mutex_lock, mutex_new, mutex_unlock
 
     POLL_EVERY = 61  # picks between two polls while goroutines are runnable, as in Go
     BUDGET = 128  # calls that may succeed at once before the caller gives way, so that a flood starves nobody
@@ -322,7 +323,8 @@ class Proc(Scheduler):
         if g.joiners is not None:
             g.joiners.take_all(PASSED)
             g.joiners = None
-        g.older.newer = g.newer  # the main goroutine is older than all
+        if g.older is not None:  # else it is the last in the child of a fork
+            g.older.newer = g.newer
         if g.newer is None:
             self.newest = g.older
         else:
@@ -380,6 +382,32 @@ class Proc(Scheduler):
             return "this goroutine has ended, and a finalizer or grt.excepthook is called for what it leaves"
         return "this is a callback of the event loop; start a goroutine for it with grt.go"
 
+    def forked(self, at_end: Any) -> "list[Goroutine]":
+        """In the child of a fork: the current goroutine alone goes on, with a loop of its own.
+
+        The others stay where they are, for to end them would run their clean-ups in two processes; the caller has to
+        keep what is returned. at_end is called when the current one ends, unless it is the thread's own stack.
+        """
+        g = self.current
+        self.mutex = mutex_new()
+        self.ends = mutex_new()
+        left = self.living()
+        self.head = None
+        self.tail = None
+        self.newest = g
+        g.newer = None
+        if g is not self.main:
+            g.older = None
+            g.at_end = at_end
+            self.main = g
+        self.loop.close()  # the descriptors: what the parent has registered stays registered
+        self.loop = EventLoop()
+        self.loop.before_wait = self.run_ready
+        self.loop.heed_signals()
+        _procs.clear()
+        _procs.add(self)
+        return left
+
     def close(self) -> None:
         if self.busy & ENDED:
             return
@@ -427,7 +455,8 @@ class ThreadEnd:
         self.proc = proc
 
     def __del__(self) -> None:
-        self.proc.close()
+        if self.proc.thread == threading.get_ident():  # else it has gone by a fork
+            self.proc.close()
 
 
 def new_proc() -> Proc:

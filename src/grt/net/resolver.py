@@ -5,6 +5,7 @@ a name that is being asked for already waits for the same answer.
 Threads: any; `guard` protects what is being asked.
 """
 
+import os
 import socket
 import threading
 
@@ -15,7 +16,8 @@ from grt.sync import Event
 
 __all__ = ["Found", "lookup", "resolve"]
 
-AT_ONCE = Semaphore(32)  # questions: a resolver that hangs leaves the other half of the pool to others
+LIMIT = 32  # questions at once: a resolver that hangs leaves the other half of the pool to others
+AT_ONCE = Semaphore(LIMIT)
 
 Found = list[tuple[int, str]]  # (address family, numeric host)
 
@@ -103,3 +105,15 @@ def lookup(host: str, timeout: float | None = None) -> list[str]:
             if not limit.expired:
                 raise
             raise TimeoutError(f"lookup {host!r}: no answer within {timeout} s") from None
+
+
+def forget_questions() -> None:
+    """In the child of a fork, where nobody is left to answer them."""
+    global AT_ONCE, guard
+    AT_ONCE = Semaphore(LIMIT)
+    guard = threading.Lock()
+    questions.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=forget_questions)
