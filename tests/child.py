@@ -13,12 +13,20 @@ PATIENCE = 60  # seconds that a child may take; none should need one
 children: "weakref.WeakSet[subprocess.Popen[str]]" = weakref.WeakSet()  # for whoever gives a test up
 
 
-def spawn(program: str, pass_fds: Sequence[int] = (), **environ: str) -> "subprocess.Popen[str]":
+def spawn(
+    program: str, pass_fds: Sequence[int] = (), stdin: int | None = None, **environ: str
+) -> "subprocess.Popen[str]":
     """Starts program, which should print "ready" when the test may go on. A busy machine is no stall of its."""
     command = [sys.executable, "-c", textwrap.dedent(program)]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "error", "GRT_STALL": "0", **environ}
     child = subprocess.Popen(
-        command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=pass_fds
+        command,
+        env=environment,
+        text=True,
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        pass_fds=pass_fds,
     )
     children.add(child)
     return child
@@ -35,12 +43,18 @@ def finish(child: "subprocess.Popen[str]") -> tuple[int, str, str]:
 
 
 def run_program(program: str, **environ: str) -> tuple[int, str, str]:
-    return finish(spawn(program, (), **environ))
+    return finish(spawn(program, (), None, **environ))
 
 
 def read_line(child: "subprocess.Popen[str]") -> str:
     assert child.stdout is not None
     return child.stdout.readline()
+
+
+def tell(child: "subprocess.Popen[str]", text: str) -> None:
+    assert child.stdin is not None
+    child.stdin.write(text)
+    child.stdin.flush()
 
 
 def wait_ready(child: "subprocess.Popen[str]") -> None:

@@ -15,7 +15,7 @@ def main():
 grt.run(main)
 """
 
-from grt import context, debug, signal, sync, testing
+from grt import context, debug, signal, subprocess, sync, testing
 from grt._core.chan import Chan, RecvChan, SendChan, chan
 from grt._core.errors import Cancelled, Closed, Deadlock, TooLong
 from grt._core.go import current, go, gosched, sleep
@@ -23,6 +23,7 @@ from grt._core.goroutine import Goroutine
 from grt._core.select import select
 from grt._core.ticker import Ticker, Timer, after, after_func
 from grt.executor import Executor
+from grt.files import open, stderr, stdin, stdout
 from grt.goroutine import Uncaught, current_loop, excepthook, run
 from grt.groups import Group, group
 from grt.net import (
@@ -36,6 +37,7 @@ from grt.net import (
     listen,
     listen_packet,
     lookup,
+    os_pipe,
     pipe,
     start_tls,
 )
@@ -81,12 +83,18 @@ __all__ = [
     "listen",
     "listen_packet",
     "lookup",
+    "open",
+    "os_pipe",
     "pipe",
     "run",
     "select",
     "signal",
     "sleep",
     "start_tls",
+    "stderr",
+    "stdin",
+    "stdout",
+    "subprocess",
     "sync",
     "testing",
     "timeout",

@@ -2,7 +2,7 @@
 
 The others of the process do not exist there, as threads do not: nothing of them runs, no clean-up either, so that what
 the parent does is not done twice. Their descriptors are open in the child, too, as after any fork. What they had
-locked stays locked: fork where that does no harm.
+locked stays locked, and so do libc's locks when a name is being resolved at that moment: fork where that does no harm.
 When the goroutine that forked ends, the child does: with status 0, that of its SystemExit, or 1 after an exception.
 """
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import grt
+from grt.testing import bubble
 from tests.goroutines import blocked
 
 LATE = 3600  # seconds: does not come in these tests
@@ -38,8 +39,10 @@ def test_a_moment_that_has_passed_is_sent_at_once(seconds):
 
 def test_timers_go_off_in_the_order_of_their_moments():
     order = grt.chan(3)
-    for seconds in (0.003, 0.001, 0.002):
-        grt.after_func(seconds, order.send, seconds)
+    with bubble():
+        for seconds in (0.003, 0.001, 0.002):
+            grt.after_func(seconds, order.send, seconds)
+        grt.sleep(1)
     assert [order.recv(PATIENCE) for _ in range(3)] == [0.001, 0.002, 0.003]
 
 

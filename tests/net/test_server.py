@@ -265,7 +265,7 @@ def handler(conn):
     for data in conn:
         if data == b"slow":
             print("serving", flush=True)
-            grt.sleep(0.2)
+            grt.sleep(%s)
         conn.write(data.upper())
 
 print("ready", flush=True)
@@ -287,7 +287,7 @@ def dial_when_up(port):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_drains(number):
     port = unused_port()
-    child = spawn(LIFE % (port, 60))
+    child = spawn(LIFE % (0.2, port, 60))
     wait_ready(child)
     with dial_when_up(port) as idle, grt.dial("tcp", ("127.0.0.1", port)) as busy:
         idle.write(b"x")
@@ -302,7 +302,7 @@ def test_a_signal_drains(number):
 
 def test_the_second_signal_ends_it_at_once():
     port = unused_port()
-    child = spawn(LIFE % (port, 60))
+    child = spawn(LIFE % (60, port, 60))
     wait_ready(child)
     with dial_when_up(port) as busy:
         for word in (b"x", b"slow"):

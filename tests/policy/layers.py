@@ -73,12 +73,16 @@ MAY_IMPORT = {
     "net.unix": "net.conn net.listener _core.go",
     "net.tls": "net.conn net.listener scope _core.semaphore _core.stream",
     "net.packet": "address net.endpoint net.resolver net.unix _core.errors",
+    "net.stdio": "net.conn _core.stream",
     "net.networks": "address net.conn net.listener net.resolver net.tcp net.tls net.unix scope sock",
     "net.server": "address net.conn net.networks net.listener signal "
     "_core.chan _core.errors _core.go _core.goroutine _core.select _core.semaphore _core.timers",
-    "net": "net.conn net.listener net.memory net.networks net.packet net.resolver net.server net.tcp net.tls net.unix",
+    "net": "net.conn net.listener net.memory net.networks net.packet net.resolver net.server net.stdio net.tcp net.tls "
+    "net.unix",
+    "files": "offload _core.semaphore",
+    "subprocess": "net.stdio offload scope _core.errors _core.go _core.goroutine _core.netfd",
     # The top.
-    "grt": "context debug executor goroutine groups net offload scope signal testing sync version "
+    "grt": "context debug executor files goroutine groups net offload scope signal subprocess testing sync version "
     "_core.chan _core.errors _core.go _core.goroutine _core.select _core.ticker",
     "testing.plugin": "grt debug.stack testing.bubble _core.sched",
     "repl": "grt loop poll sock _core.goroutine",

@@ -383,10 +383,9 @@ class Proc(Scheduler):
         return "this is a callback of the event loop; start a goroutine for it with grt.go"
 
     def forked(self, at_end: Any) -> "list[Goroutine]":
-        """In the child of a fork: the current goroutine alone goes on, with a loop of its own.
+        """In the child of a fork: the current goroutine goes on alone, with its own loop; at_end when it has ended.
 
-        The others stay where they are, for to end them would run their clean-ups in two processes; the caller has to
-        keep what is returned. at_end is called when the current one ends, unless it is the thread's own stack.
+        The others stay where they are, to be kept by the caller: their clean-ups are not for two processes.
         """
         g = self.current
         self.mutex = mutex_new()
@@ -433,8 +432,7 @@ class Proc(Scheduler):
         self.idle.clear()
         self.launcher = None
         self.worker = None
-        self.head = None
-        self.tail = None
+        self.head = self.tail = None
         set_proc(None)
 
 

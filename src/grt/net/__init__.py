@@ -7,6 +7,7 @@ from grt.net.networks import dial, inherited_listeners, listen
 from grt.net.packet import PacketConn, UDPConn, UnixPacketConn, dial_packet, listen_packet
 from grt.net.resolver import lookup
 from grt.net.server import Server
+from grt.net.stdio import FDConn, os_pipe
 from grt.net.tcp import TCPConn, TCPListener
 from grt.net.tls import TLSConn, start_tls
 from grt.net.unix import Credentials, UnixConn, UnixListener
@@ -14,6 +15,7 @@ from grt.net.unix import Credentials, UnixConn, UnixListener
 __all__ = [
     "Conn",
     "Credentials",
+    "FDConn",
     "Listener",
     "PacketConn",
     "PipeConn",
@@ -31,6 +33,7 @@ __all__ = [
     "listen",
     "listen_packet",
     "lookup",
+    "os_pipe",
     "pipe",
     "start_tls",
 ]
