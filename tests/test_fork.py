@@ -208,6 +208,20 @@ slow.join()
     )
 
 
+def test_no_lock_of_another_thread_stays_taken():
+    prints(
+        """
+import os, grt
+for _ in range(200):
+    grt.blocking(int)  # whose thread may still be about to wake this one
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+"""
+    )
+
+
 def test_ctrl_c_reaches_the_child():
     prints(
         """

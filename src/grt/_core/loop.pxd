@@ -61,3 +61,4 @@ cdef class EventLoop:
     cdef object expire(self)
     cdef object call_queued(self)
     cpdef object close(self)
+    cpdef object abandon(self)

@@ -352,6 +352,11 @@ class EventLoop:
             self.waker.close()
             self.stopping = self.running
 
+    def abandon(self) -> None:
+        """Closes it in the child of a fork, where a thread that held the lock is gone."""
+        self.waker.mutex = remutex_new()
+        self.close()
+
 
 # The loop that signals wake: they are the main thread's, which touches this alone.
 heeding: EventLoop | None = None

@@ -399,7 +399,7 @@ class Proc(Scheduler):
             g.older = None
             g.at_end = at_end
             self.main = g
-        self.loop.close()  # the descriptors: what the parent has registered stays registered
+        self.loop.abandon()  # what the parent has registered stays registered
         self.loop = EventLoop()
         self.loop.before_wait = self.run_ready
         self.loop.heed_signals()
