@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench import environment
 
-JOBS = ("echo", "micro", "idle")
+JOBS = ("echo", "micro", "idle", "redis", "tls", "bulk", "crowd")
 
 
 def words(text):

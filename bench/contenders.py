@@ -1,13 +1,13 @@
 """Who is compared: one line for each program.
 
-A contender of kind "echo" is a server that takes a port where its command has {}; one of kind "micro" runs the job
-it is given there. Commands run in peers/.
+A contender of kind "micro" runs the job that it is given where its command has {}; all others are servers that take a
+port there. Commands run in peers/.
 """
 
 from dataclasses import dataclass
 
-from bench.environment import COMPILED, PURE, python_of
-from bench.programs import BUILT
+from bench.environment import COMPILED, PURE, ROOT, python_of
+from bench.programs import BUILT, CERTIFICATE, KEY
 
 BASELINE = "grt"  # ratios are of this one to the others
 
@@ -15,7 +15,7 @@ BASELINE = "grt"  # ratios are of this one to the others
 @dataclass(frozen=True)
 class Contender:
     name: str
-    kind: str  # "echo" or "micro"
+    kind: str  # the job
     needs: str  # what programs.build() must have found
     command: tuple
 
@@ -24,6 +24,7 @@ class Contender:
 
 
 PY, PURE_PY = python_of(COMPILED), python_of(PURE)
+REDIS = ROOT / "examples" / "redis_server.py"
 
 CONTENDERS = (
     Contender("grt", "echo", "grt", (PY, "grt_echo.py", "{}")),
@@ -45,6 +46,25 @@ CONTENDERS = (
     Contender("asyncio", "micro", "asyncio", (PY, "asyncio_micro.py", "{}", "asyncio")),
     Contender("trio", "micro", "trio", (PY, "trio_micro.py", "{}")),
     Contender("curio", "micro", "curio", (PY, "curio_micro.py", "{}")),
+    Contender("grt", "redis", "grt", (PY, REDIS, "127.0.0.1:{}")),
+    Contender("grt pure", "redis", "grt pure", (PURE_PY, REDIS, "127.0.0.1:{}")),
+    Contender("gevent", "redis", "gevent", (PY, "gevent_redis.py", "{}")),
+    Contender("gevent tuned", "redis", "gevent", (PY, "gevent_redis.py", "{}", "tuned")),
+    Contender("asyncio stream", "redis", "asyncio", (PY, "asyncio_redis.py", "{}", "asyncio")),
+    Contender("uvloop stream", "redis", "uvloop", (PY, "asyncio_redis.py", "{}", "uvloop")),
+    Contender("Redis itself", "redis", "redis-server", ("redis-server", "--port", "{}", "--save", "")),
+    Contender("grt", "tls", "grt", (PY, "grt_tls.py", "{}", CERTIFICATE, KEY)),
+    Contender("gevent", "tls", "gevent", (PY, "gevent_tls.py", "{}", CERTIFICATE, KEY)),
+    Contender("uvloop protocol", "tls", "uvloop", (PY, "asyncio_tls.py", "{}", CERTIFICATE, KEY, "uvloop", "protocol")),
+    Contender("uvloop stream", "tls", "uvloop", (PY, "asyncio_tls.py", "{}", CERTIFICATE, KEY, "uvloop", "stream")),
+    Contender(
+        "asyncio protocol", "tls", "asyncio", (PY, "asyncio_tls.py", "{}", CERTIFICATE, KEY, "asyncio", "protocol")
+    ),
+    Contender("grt", "bulk", "grt", (PY, "grt_bulk.py", "{}")),
+    Contender("Go", "bulk", "Go", (BUILT / "bulk_go", "{}")),
+    Contender("gevent", "bulk", "gevent", (PY, "gevent_bulk.py", "{}")),
+    Contender("uvloop stream", "bulk", "uvloop", (PY, "asyncio_bulk.py", "{}", "uvloop")),
+    Contender("grt", "crowd", "grt", (PY, "grt_deadlines.py", "{}")),
 )
 
 

@@ -5,6 +5,8 @@
        back is compared with the byte that was sent. Prints one line of JSON.
    load --hold PORT CONNECTIONS
        Opens the connections, prints "ready" and holds them until its stdin is closed, or for a minute.
+   load --drain PORT SECONDS
+       Reads from one connection, and prints how many MB came each second.
 
    Connections are opened one after the other, each with one echo of one byte, which proves that the
    server has accepted it and keeps any backlog from overflowing. Loopback only.
@@ -259,6 +261,27 @@ static void hold(int port, int connections)
         continue;
 }
 
+static void drain(int port, double seconds)
+{
+    enum { MOST = 1 << 20 };
+    char *buffer = malloc(MOST);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (!buffer || fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
+        die("connect");
+    int64_t start = now_ns(), end = start + (int64_t)(seconds * 1e9), now = start;
+    uint64_t bytes = 0;
+    while (now < end) {
+        ssize_t n = recv(fd, buffer, MOST, 0);
+        if (n <= 0)
+            die("the connection ended");
+        bytes += n;
+        now = now_ns();
+    }
+    printf("%.1f\n", bytes / 1e6 / ((now - start) / 1e9));
+}
+
 int main(int argc, char **argv)
 {
     struct rlimit files;
@@ -268,10 +291,12 @@ int main(int argc, char **argv)
 
     if (argc == 4 && strcmp(argv[1], "--hold") == 0)
         hold(atoi(argv[2]), atoi(argv[3]));
+    else if (argc == 4 && strcmp(argv[1], "--drain") == 0)
+        drain(atoi(argv[2]), atof(argv[3]));
     else if (argc == 6 && atoi(argv[2]) > 0 && atoi(argv[3]) > 0)
         load(atoi(argv[1]), atoi(argv[2]), strtoul(argv[3], NULL, 10), atof(argv[4]), atof(argv[5]));
     else {
-        fprintf(stderr, "usage: load PORT CONNECTIONS SIZE WARMUP SECONDS | load --hold PORT CONNECTIONS\n");
+        fprintf(stderr, "usage: load PORT CONNECTIONS SIZE WARMUP SECONDS | load --hold PORT CONNECTIONS | load --drain PORT SECONDS\n");
         return 2;
     }
     return 0;

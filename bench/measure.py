@@ -1,11 +1,13 @@
-"""The three jobs, one function each: a contender in, its figures out."""
+"""The jobs, one function each: a contender in, its figures out."""
 
+import contextlib
+import csv
 import json
 import subprocess
 import time
 
 from bench.process import LOAD_CORE, SERVER_CORE, Failed, cpu_seconds, output_of, rss, serving, started
-from bench.programs import LOAD
+from bench.programs import LOAD, LOAD_TLS
 
 SIZES = (64, 16 * 1024)  # of an echoed message
 CONNECTIONS = (1, 100, 1000)
@@ -13,17 +15,18 @@ WARMUP = 0.3  # seconds of load before the measurement
 OPENING = 30  # seconds that all the connections may take to open
 MICRO_LIMIT = 120  # seconds for one micro benchmark; the slowest takes three
 IDLE_CONNECTIONS = 10_000
+TLS_SIZE = 1024
+PIPELINES = (1, 16)  # commands that a Redis client sends at once
+REDIS_CLIENTS = 50
+REDIS_RATE = {1: 40_000, 16: 200_000}  # commands for each second that the job should take
 SETTLE = 0.3  # seconds for a server to come to rest before its memory is read
 
 
 def echo(contender, size, connections, seconds):
     with serving(contender) as (pid, port):
         cpu = cpu_seconds(pid)
-        command = [LOAD, port, connections, size, WARMUP, seconds]
-        result = json.loads(output_of([str(part) for part in command], LOAD_CORE, seconds + OPENING))
+        result = loaded(LOAD, port, connections, size, seconds)
         cpu = cpu_seconds(pid) - cpu
-    if result["errors"] or not result["requests"]:
-        raise Failed(f"{result['errors']} connections lost or with wrong bytes, {result['requests']} requests")
     values = {
         "rate": result["requests_per_s"],
         "mb": result["mb_per_s"],
@@ -33,6 +36,14 @@ def echo(contender, size, connections, seconds):
         "generator": result["load_busy"],
     }
     return {echo_figure(size, connections, name): value for name, value in values.items()}
+
+
+def loaded(generator, port, connections, size, seconds):
+    command = [generator, port, connections, size, WARMUP, seconds]
+    result = json.loads(output_of([str(part) for part in command], LOAD_CORE, seconds + OPENING))
+    if result["errors"] or not result["requests"]:
+        raise Failed(f"{result['errors']} connections lost or with wrong bytes, {result['requests']} requests")
+    return result
 
 
 def echo_figure(size, connections, name):
@@ -53,10 +64,57 @@ def idle(contender):
     with serving(contender) as (pid, port):
         time.sleep(SETTLE)
         before = rss(pid)
-        command = [str(LOAD), "--hold", str(port), str(IDLE_CONNECTIONS)]
-        streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        with started(command, LOAD_CORE, **streams) as clients:
-            if clients.stdout.readline() != b"ready\n":
-                raise Failed(f"could not open {IDLE_CONNECTIONS} connections")
+        with holding(port):
             time.sleep(SETTLE)
             return {"idle": (rss(pid) - before) / IDLE_CONNECTIONS}
+
+
+@contextlib.contextmanager
+def holding(port):
+    command = [str(LOAD), "--hold", str(port), str(IDLE_CONNECTIONS)]
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with started(command, LOAD_CORE, **streams) as clients:
+        if clients.stdout.readline() != b"ready\n":
+            raise Failed(f"could not open {IDLE_CONNECTIONS} connections")
+        yield
+
+
+def crowd(contender, seconds):
+    """By how much the idle connections slow down 100 active ones."""
+    with serving(contender) as (_, port):
+        alone = loaded(LOAD, port, 100, 64, seconds)["requests_per_s"]
+        with holding(port):
+            return {"crowd": alone / loaded(LOAD, port, 100, 64, seconds)["requests_per_s"]}
+
+
+def tls(contender, seconds):
+    with serving(contender) as (_, port):
+        result = loaded(LOAD_TLS, port, 100, TLS_SIZE, seconds)
+    return {"tls/rate": result["requests_per_s"], "tls/p50": result["p50_us"], "tls/p99": result["p99_us"]}
+
+
+def bulk(contender, seconds):
+    """MB each second that one connection carries to a client."""
+    with serving(contender) as (_, port):
+        return {"bulk/mb": float(output_of([str(LOAD), "--drain", str(port), str(seconds)], LOAD_CORE, OPENING))}
+
+
+def redis(contender, pipeline, seconds):
+    """Commands each second under redis-benchmark, and the server's processor time for each."""
+    count = int(REDIS_RATE[pipeline] * seconds)
+    figures = {}
+    with serving(contender) as (pid, port):
+        for name in ("set", "get"):
+            options = f"-h 127.0.0.1 -p {port} -c {REDIS_CLIENTS} -P {pipeline} -n {count} -t {name} -q --csv"
+            cpu = cpu_seconds(pid)
+            printed = output_of(["redis-benchmark", *options.split()], LOAD_CORE, MICRO_LIMIT)
+            rates = [float(row[1]) for row in csv.reader(printed.splitlines()) if row[0].lower() == name]
+            if not rates:
+                raise Failed(f"redis-benchmark printed {printed!r}")
+            figures[redis_figure(name, pipeline, "rate")] = rates[0]
+            figures[redis_figure(name, pipeline, "cpu")] = (cpu_seconds(pid) - cpu) * 1e6 / count
+    return figures
+
+
+def redis_figure(name, pipeline, value):
+    return f"redis/{name}/{pipeline}/{value}"

@@ -12,7 +12,8 @@ import subprocess
 from bench.environment import COMPILED, PEERS, PURE, ROOT, WORK, make, pip, python_of
 
 BUILT = WORK / "built"
-LOAD = BUILT / "load"
+LOAD, LOAD_TLS = BUILT / "load", BUILT / "load_tls"
+CERTIFICATE, KEY = BUILT / "certificate.pem", BUILT / "key.pem"
 PACKAGES = ("gevent", "uvloop", "trio", "curio")
 PROJECT = ("src", "setup.py", "pyproject.toml", "README.md", "LICENSE")
 
@@ -24,7 +25,11 @@ def build(notice):
         "load": compiled_by("cc", PEERS.parent / "load.c", LOAD),
         "C": compiled_by("cc", PEERS / "epoll_echo.c", BUILT / "epoll_echo"),
         "Go": compiled_by("go", PEERS / "echo.go", BUILT / "echo_go")
-        or compiled_by("go", PEERS / "micro.go", BUILT / "micro_go"),
+        or compiled_by("go", PEERS / "micro.go", BUILT / "micro_go")
+        or compiled_by("go", PEERS / "bulk.go", BUILT / "bulk_go"),
+        "TLS": compiled_by("go", PEERS.parent / "load_tls.go", LOAD_TLS) or certified(),
+        "redis-benchmark": missing("redis-benchmark"),
+        "redis-server": missing("redis-server"),
         "grt": install_grt(COMPILED, {"GRT_REQUIRE_COMPILED": "1"}, True),
         "grt pure": install_grt(PURE, {"GRT_PURE": "1"}, False),
     }
@@ -34,6 +39,21 @@ def build(notice):
         if reason:
             notice(f"skipped: {name}: {reason}")
     return {"asyncio"} | {name for name, reason in built.items() if reason is None}
+
+
+def missing(program):
+    return None if shutil.which(program) else f"no {program} on this machine"
+
+
+def certified():
+    """None when there is a certificate for the TLS servers; else why not."""
+    if reason := missing("openssl"):
+        return reason
+    if not CERTIFICATE.exists():
+        options = ["-newkey", "rsa:2048", "-nodes", "-days", "3650", "-subj", "/CN=localhost"]
+        command = ["openssl", "req", "-x509", *options, "-keyout", KEY, "-out", CERTIFICATE]
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
+    return None
 
 
 def compiled_by(compiler, source, program):

@@ -4,7 +4,7 @@ import json
 from datetime import date
 
 from bench.contenders import BASELINE
-from bench.measure import CONNECTIONS, IDLE_CONNECTIONS, SIZES, echo_figure
+from bench.measure import CONNECTIONS, IDLE_CONNECTIONS, PIPELINES, REDIS_CLIENTS, SIZES, echo_figure, redis_figure
 from bench.targets import KB, TARGETS
 
 GOROUTINES = (  # figure, head of its column, scale
@@ -42,6 +42,24 @@ CHANNELS_TEXT = f"""All on one core; {BASELINE} × in brackets. A dash: there is
   asyncio's call_later.
 - *ring*: 10 000 goroutines in a ring of unbuffered channels; one item goes round. asyncio and curio have no such
   channel: there each is a queue that holds one."""
+REDIS = tuple(
+    (redis_figure(name, pipeline, value), f"{name.upper()} × {pipeline}: {unit}", scale)
+    for pipeline in PIPELINES
+    for name in ("set", "get")
+    for value, unit, scale in (("rate", "thousand/s", 1000), ("cpu", "CPU µs", 1))
+)
+REDIS_TEXT = f"""`redis-benchmark` with {REDIS_CLIENTS} clients that send their commands one by one, or 16 at a time, against
+[redis_server.py](../examples/redis_server.py), the same commands behind gevent's sockets and asyncio's streams, and
+Redis itself; {BASELINE} × in brackets. *CPU* is the server's processor time for each command: one by one, the load
+generator is the limit for the fastest. grt's connections show what they have buffered, so the example keeps its answers
+back while more of a pipeline is there; gevent's files and asyncio's streams do not, *gevent tuned* has a reader of its
+own for that."""
+TLS = (("tls/rate", "requests/s", 1), ("tls/p50", "p50 µs", 1), ("tls/p99", "p99 µs", 1))
+TLS_TEXT = (
+    f"""Echo of 1 KiB over 100 connections with TLS 1.3; the load generator is in Go. {BASELINE} × in brackets."""
+)
+BULK = (("bulk/mb", "MB/s", 1),)
+BULK_TEXT = f"""A server writes 64 KiB at a time to one client, which only reads; {BASELINE} × in brackets."""
 CLOSER_TEXT = f"""With one message on its way for each connection, the time there and back grows with their
 number. *CPU* is the server's processor time for each request, kernel included, with {BASELINE} × beside it: it stands
 even where the load generator is the limit. *generator* is how busy that one was."""
@@ -58,6 +76,10 @@ def write(options, results, described):
         micro_section(results, "Goroutines", GOROUTINES_TEXT, GOROUTINES),
         micro_section(results, "Channels, locks and timers", CHANNELS_TEXT, CHANNELS),
         idle_section(results),
+        micro_section(results, "A Redis in Python", REDIS_TEXT, REDIS),
+        micro_section(results, "TLS", TLS_TEXT, TLS),
+        micro_section(results, "One connection, as fast as it goes", BULK_TEXT, BULK),
+        crowd_section(results),
         closer_section(results),
         section("The machine", "\n".join(f"- {name}: {value}" for name, value in described.items())),
     ]
@@ -198,6 +220,17 @@ def idle_section(results):
         f"each, without the kernel's part; {BASELINE} × in brackets."
     )
     return section("Idle connections", f"{text}\n\n{table(('', 'KB'), rows)}")
+
+
+def crowd_section(results):
+    slower = results.median("crowd", BASELINE)
+    if slower is None:
+        return ""
+    text = (
+        f"Echo of 64 B over 100 connections, a deadline set for each read, alone and beside {number(IDLE_CONNECTIONS)}\n"
+        f"idle connections with a deadline each: alone it is {slower:.2f} times as fast."
+    )
+    return section("Beside idle connections", text)
 
 
 def with_ratio(results, figure, name, scale):

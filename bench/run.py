@@ -48,12 +48,27 @@ def steps(options, available):
         jobs += [(micro, job, partial(measure.micro, job=job)) for job in MICRO_JOBS]
     if "idle" in options.jobs:
         jobs.append((echo, "idle connections", measure.idle))
+    jobs += [
+        (contenders.chosen(kind, available, options.only), title, partial(call, seconds=options.seconds))
+        for kind, title, call in network_jobs(available)
+        if kind in options.jobs
+    ]
     return [
         (number, contender, title, call)
         for group, title, call in jobs
         for number in range(options.rounds)
         for contender in group
     ]
+
+
+def network_jobs(available):
+    if "redis-benchmark" in available:
+        for pipeline in measure.PIPELINES:
+            yield "redis", f"Redis, pipelines of {pipeline}", partial(measure.redis, pipeline=pipeline)
+    if "TLS" in available:
+        yield "tls", "TLS echo", measure.tls
+    yield "bulk", "bulk transfer", measure.bulk
+    yield "crowd", "beside idle connections", measure.crowd
 
 
 def echo_cases(options):

@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 
-from bench.measure import echo_figure
+from bench.measure import PIPELINES, echo_figure, redis_figure
 
 KB = 1024
 ECHO = echo_figure(64, 100, "rate")
+REDIS = {
+    f"{name} × {pipeline}": redis_figure(name, pipeline, "rate") for pipeline in PIPELINES for name in ("set", "get")
+}
 
 
 @dataclass(frozen=True)
@@ -63,4 +66,11 @@ TARGETS = (
     Target("set and stop a timer, 100 000 pending", "timer", 1, unit="µs", scale=1000),
     Target("a ring of 10 000 goroutines", "ring", 4, ahead="Go"),
     Target("… against gevent", "ring", 5, "gevent"),
+    *(Target(f"Redis in Python, {what}, against gevent", figure, 2, "gevent") for what, figure in REDIS.items()),
+    *(Target(f"… {what}, against asyncio", figure, 2, "asyncio stream") for what, figure in REDIS.items()),
+    *(Target(f"… {what}, against Redis itself", REDIS[what], 0.6, "Redis itself") for what in ("set × 1", "get × 1")),
+    Target("TLS echo, 1 KiB × 100 connections, against gevent", "tls/rate", 1.5, "gevent"),
+    Target("… as uvloop", "tls/rate", 1.0, "uvloop protocol"),
+    Target("bulk transfer, writes of 64 KiB, near Go", "bulk/mb", 0.9, "Go"),
+    Target("100 connections beside 10 000 idle ones with deadlines: slower by", "crowd", 1.1, unit="times"),
 )

@@ -46,4 +46,5 @@ def main(port, loop, style):
         asyncio.run(serve(port))
 
 
-main(int(sys.argv[1]), sys.argv[2], sys.argv[3])
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3])

@@ -29,6 +29,7 @@ __all__ = [
     "close",
     "compiled",
     "connect",
+    "find",
     "linger_zero",
     "listen",
     "local_address",
@@ -158,6 +159,10 @@ def caught() -> BaseException:
     error: BaseException = failed.error
     del failed.error
     return error
+
+
+def find(data: bytes, mark: bytes, start: int) -> int:
+    return data.find(mark, start)
 
 
 def accept(fd: int) -> tuple[int, Address] | None:

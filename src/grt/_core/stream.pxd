@@ -1,7 +1,7 @@
 cimport cython
 
 from grt._core.csys cimport (
-    FAILED, NEVER, WOULD_BLOCK, caught, recv_into, recv_or_error, send_or_failed, shutdown_write,
+    FAILED, NEVER, WOULD_BLOCK, caught, find, recv_into, recv_or_error, send_or_failed, shutdown_write,
 )
 from grt._core.goroutine cimport NEWS, Goroutine
 from grt._core.netfd cimport NetFD
@@ -32,7 +32,7 @@ cdef class Stream(NetFD):
     cpdef bytes read_until(self, bytes delimiter=*, Py_ssize_t limit=*)
     @cython.locals(side=Side, g=Goroutine, size=Py_ssize_t)
     cpdef bytes read_line(self, Py_ssize_t limit=*)
-    @cython.locals(length=Py_ssize_t, seen=Py_ssize_t, size=Py_ssize_t, have=Py_ssize_t)
+    @cython.locals(at=Py_ssize_t, length=Py_ssize_t, seen=Py_ssize_t, size=Py_ssize_t, have=Py_ssize_t)
     cdef Py_ssize_t find(self, Side side, Goroutine g, bytes delimiter, Py_ssize_t limit) except -2
     cdef object short(self, bytes data, str when)
     @cython.locals(side=Side, g=Goroutine, size=Py_ssize_t, count=Py_ssize_t, ended=int)

@@ -25,6 +25,7 @@ if not cython.compiled:
         NEVER,
         WOULD_BLOCK,
         caught,
+        find,
         recv_into,
         recv_or_error,
         send_or_failed,
@@ -207,11 +208,12 @@ class Stream(NetFD):
             self.give_up(side, g, ValueError("the delimiter is empty: nothing would be read"))
         seen = 0
         while True:
-            size = self.rest.find(delimiter, self.at + seen) + length - self.at
-            if length <= size <= limit:
+            at = find(self.rest, delimiter, self.at + seen)
+            size = at + length - self.at
+            if at >= 0 and size <= limit:
                 return size
             have = len(self.rest) - self.at
-            if size > limit or have >= limit:
+            if at >= 0 or have >= limit:
                 what = f"{self.describe()}: no {delimiter!r} in the first {limit} bytes"
                 self.give_up(side, g, TooLong(what))
             seen = max(have - length + 1, 0)

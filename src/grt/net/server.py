@@ -178,14 +178,13 @@ class Server:
                 return False
             if self.idle_timeout is not None:
                 conn.set_read_deadline(now() + self.idle_timeout)
-            with contextlib.suppress(TimeoutError):
-                if conn.peek(1):
-                    if self.idle_timeout is not None or self.read_timeout is not None:
-                        conn.set_read_deadline(None if self.read_timeout is None else now() + self.read_timeout)
-                        served.limited = self.read_timeout is not None
-                    return True
-            return False
-        except (Closed, ConnectionError):
+            if not conn.peek(1):
+                return False
+            if self.idle_timeout is not None or self.read_timeout is not None:
+                conn.set_read_deadline(None if self.read_timeout is None else now() + self.read_timeout)
+                served.limited = self.read_timeout is not None
+            return True
+        except (Closed, ConnectionError, TimeoutError):
             return False
         finally:
             served.waits = False

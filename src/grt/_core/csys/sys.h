@@ -153,6 +153,14 @@ static PyObject *grt_caught(void) {
     return error;
 }
 
+/* bytes.find, without objects for the numbers. */
+static inline Py_ssize_t grt_find(PyObject *data, PyObject *mark, Py_ssize_t start) {
+    const char *bytes = PyBytes_AS_STRING(data), *wanted = PyBytes_AS_STRING(mark);
+    Py_ssize_t size = PyBytes_GET_SIZE(data) - start, length = PyBytes_GET_SIZE(mark);
+    const char *found = length == 1 ? memchr(bytes + start, *wanted, size) : memmem(bytes + start, size, wanted, length);
+    return found != NULL ? found - bytes : -1;
+}
+
 /* As grt_recv, but an exception is returned. */
 static inline PyObject *grt_recv_or_error(int fd, Py_ssize_t size) {
     PyObject *data = grt_recv(fd, size);
