@@ -48,7 +48,7 @@ REDIS = tuple(
     for name in ("set", "get")
     for value, unit, scale in (("rate", "thousand/s", 1000), ("cpu", "CPU µs", 1))
 )
-REDIS_TEXT = f"""`redis-benchmark` with {REDIS_CLIENTS} clients that send their commands one by one, or 16 at a time, against
+REDIS_TEXT = f"""`redis-benchmark` with {REDIS_CLIENTS} clients that send one command at a time, or 16, against
 [redis_server.py](../examples/redis_server.py), the same commands behind gevent's sockets and asyncio's streams, and
 Redis itself; {BASELINE} × in brackets. *CPU* is the server's processor time for each command: one by one, the load
 generator is the limit for the fastest. grt's connections show what they have buffered, so the example keeps its answers
@@ -227,8 +227,8 @@ def crowd_section(results):
     if slower is None:
         return ""
     text = (
-        f"Echo of 64 B over 100 connections, a deadline set for each read, alone and beside {number(IDLE_CONNECTIONS)}\n"
-        f"idle connections with a deadline each: alone it is {slower:.2f} times as fast."
+        f"Echo of 64 B over 100 connections, a deadline set for each read, alone and beside\n"
+        f"{number(IDLE_CONNECTIONS)} idle connections with a deadline each: alone it is {slower:.2f} times as fast."
     )
     return section("Beside idle connections", text)
 

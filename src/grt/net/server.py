@@ -5,7 +5,6 @@ only then is it closed and its place given to the next.
 Threads: any; `guard` protects what is served, and nothing blocks under it.
 """
 
-import contextlib
 import signal as signals
 import threading
 from collections.abc import Callable
