@@ -42,6 +42,7 @@ from grt.net import (
     start_tls,
 )
 from grt.offload import blocking
+from grt.parallel import lock_os_thread, procs
 from grt.scope import timeout
 from grt.version import __compiled__, __version__
 
@@ -82,10 +83,12 @@ __all__ = [
     "inherited_listeners",
     "listen",
     "listen_packet",
+    "lock_os_thread",
     "lookup",
     "open",
     "os_pipe",
     "pipe",
+    "procs",
     "run",
     "select",
     "signal",

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from grt._core.chan import Chan, chan
 from grt._core.go import go_for
 from grt._core.goroutine import Goroutine, here, peek
-from grt._core.sched import procs
+from grt._core.procs import procs
 from grt.sync import WaitGroup
 
 __all__ = ["Executor", "Future"]

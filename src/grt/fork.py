@@ -12,6 +12,7 @@ from typing import Any
 
 from grt._core.errors import Failure
 from grt._core.goroutine import Goroutine, peek
+from grt._core.procs import keep_only
 from grt._core.readiness import Readiness
 from grt._core.sched import Proc
 
@@ -28,6 +29,7 @@ def go_on_alone() -> None:
             if isinstance(handler, Readiness):
                 handler.free()
         _left.append(proc.forked(leave))
+        keep_only(proc)
 
 
 def leave(g: Goroutine, failure: Failure | None) -> None:

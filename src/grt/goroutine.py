@@ -16,9 +16,11 @@ from typing import Any, NamedTuple, TypeVar
 from grt._core.errors import set_reporter
 from grt._core.go import gosched
 from grt._core.goroutine import here
+from grt._core.procs import Fleet
 from grt._core.sched import Proc
 from grt.debug import leaks, quit
 from grt.fork import go_on_alone
+from grt.parallel import default_procs, members, resize, settle_down
 
 __all__ = ["Uncaught", "current_loop", "excepthook", "run"]
 
@@ -62,8 +64,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=go_on_alone)
 
 
-def run(main: Callable[..., T], *args: Any) -> T:
+def run(main: Callable[..., T], *args: Any, procs: int | None = None) -> T:
     """Calls main(*args) and returns its value; goroutines started meanwhile and still alive are then cancelled.
+
+    procs: how many threads the goroutines share, see `grt.procs`. By default, on an interpreter without a GIL, as many
+    as there are usable cores, and 1 with a GIL; GRT_PROCS in the environment says otherwise.
 
     While it runs, Ctrl-C raises KeyboardInterrupt in main, whichever goroutine is running, but never in the midst of
     grt's own code: then main's next blocking call raises it. A second Ctrl-C, while the cancelled goroutines clean up,
@@ -75,14 +80,14 @@ def run(main: Callable[..., T], *args: Any) -> T:
             "grt.run is for the program's start: in a goroutine call the function, or start it with grt.go"
         )
     before = set(proc.living())
+    several = resize(proc, default_procs() if procs is None else procs)
     handler = interrupt_main(proc)
     quits = quit.hold()
     try:
         try:
             return main(*args)
         finally:
-            leaks.at_end_of_run(g for g in proc.living() if g not in before)
-            cancel_all(proc, before)
+            wind_up(proc, before, several)
     finally:
         if quits:
             quit.release()
@@ -92,13 +97,32 @@ def run(main: Callable[..., T], *args: Any) -> T:
                 gosched()
 
 
+def wind_up(proc: Proc, spared: set[Any], several: int) -> None:
+    """Ends what run has started, in every thread, and makes the threads several again."""
+    calm = False
+    try:
+        if isinstance(proc.others, Fleet):
+            proc.others.open = False  # so that none is overlooked because it is on its way to another thread
+        leaks.at_end_of_run(others(proc, spared))
+        cancel_all(proc, spared)
+        calm = True
+    finally:
+        settle_down(proc, several, calm)
+
+
 def cancel_all(proc: Proc, spared: set[Any]) -> None:
     """Cancels the goroutines that are not spared, and waits for their end and that of those they start meanwhile."""
-    while others := [g for g in proc.living() if g not in spared]:
-        for g in others:
+    while found := others(proc, spared):
+        for g in found:
             g.cancel()
-        for g in others:
+        for g in found:
             g.join()
+
+
+def others(proc: Proc, spared: set[Any]) -> list[Any]:
+    """The goroutines of proc and those it shares its work with, but for those spared and the threads' own stacks."""
+    found = [(g, member) for member in members(proc) for g in member.living()]
+    return [g for g, member in found if g not in spared and g is not member.main]
 
 
 def interrupt_main(proc: Proc) -> Any:

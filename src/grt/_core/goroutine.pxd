@@ -44,7 +44,6 @@ cdef class Scheduler:
     cdef object start(self, Goroutine g)
     cpdef object push(self, Goroutine g)
     cdef object schedule(self, Goroutine g)
-    cpdef object close(self)
     cdef object spend(self, Goroutine g)
     cdef object give_way(self, Goroutine g)
     cdef unsigned int below(self, unsigned int n) except? 0
@@ -133,6 +132,9 @@ cpdef Goroutine new_goroutine(Scheduler proc, object fn, object args)
 
 @cython.locals(clause=Clause)
 cpdef Clause new_clause(Goroutine g)
+
+@cython.locals(proc=Scheduler)
+cdef Scheduler lock_ends(Goroutine g)
 
 @cython.locals(proc=Scheduler, won=bint)
 cdef bint claim(Goroutine g) except -1

@@ -81,10 +81,6 @@ class Scheduler:
         """Runs others on this stack until g, which is current, is picked."""
         raise NotImplementedError
 
-    def close(self) -> None:
-        """The thread ends: its goroutines end where they are parked, and the loop's descriptors are given back."""
-        raise NotImplementedError
-
     def spend(self, g: "Goroutine") -> None:
         """Counts a call of g that did not have to wait; when it has had many in a row, others get their turn."""
         raise NotImplementedError
@@ -133,8 +129,7 @@ class Waiters:
         self.last: Clause | None = None
 
     def __len__(self) -> int:
-        count = 0
-        clause = self.first
+        count, clause = 0, self.first
         while clause is not None:
             count += 1
             clause = clause.behind
@@ -216,7 +211,7 @@ class Goroutine(Timer):
         raise TypeError("goroutines are started with grt.go(fn, *args)")
 
     def prepare(self, proc: "Scheduler", fn: Any, args: Any) -> None:
-        self.proc = proc  # whose thread runs it, for good once it has started
+        self.proc = proc  # whose thread runs it, for good once it has started; changed under its ends and its mutex
         self.fn = fn  # what to call, with args, in context; None once it has ended
         self.args = args
         self.id = proc.next_id()  # a number no other goroutine of the process has or had
@@ -234,9 +229,7 @@ class Goroutine(Timer):
             self.older: Goroutine | None = None  # its neighbours among the scheduler's living goroutines
             self.newer: Goroutine | None = None
             self.alert = False  # whether `check` has something to look at: pending or a deadline
-            self.pending: BaseException | None = (
-                None  # the exception to raise in its blocking call, at once or at the next
-            )
+            self.pending: BaseException | None = None  # to be raised in its blocking call, at once or at the next
             self.scope: Any = None  # its innermost grt.scope.Scope, whose `expiry` makes the deadline's exception
             self.on: Any = None  # what it waits for while it is parked
             self.since = 0.0  # when it was parked, about: the monotonic time of the loop's last turn
@@ -279,13 +272,13 @@ class Goroutine(Timer):
 
     def throw(self, error: BaseException) -> bool:
         """Raises error in its current blocking call, or its next; of two that are still to come the first stays."""
-        proc = self.proc
+        proc = lock_ends(self)
         mutex_lock(proc.mutex)
+        mutex_unlock(proc.ends)  # it stays where it is while one of the two is held
         if self.state == DONE:
             mutex_unlock(proc.mutex)
             return False
-        if self.pending is None:
-            self.pending = error
+        self.pending = error if self.pending is None else self.pending
         self.alert = True
         won = self.state == PARKED
         if won:
@@ -308,8 +301,7 @@ class Goroutine(Timer):
             raise TimeoutError(f"{self!r} did not end within {timeout} s")
 
     def wait_end(self, me: "Goroutine", deadline: float) -> bool:
-        proc = self.proc
-        mutex_lock(proc.ends)
+        proc = lock_ends(self)
         if self.state == DONE:
             mutex_unlock(proc.ends)
             return True
@@ -322,7 +314,7 @@ class Goroutine(Timer):
         try:
             return me.park(deadline)
         finally:
-            mutex_lock(proc.ends)
+            proc = lock_ends(self)
             if clause.hung:
                 self.joiners.unhang(clause)
             mutex_unlock(proc.ends)
@@ -352,8 +344,7 @@ class Goroutine(Timer):
 
     def set_deadline(self, deadline: float, scope: Any) -> None:
         """Ends every blocking call of this goroutine at deadline, with the exception that scope.expiry() gives."""
-        self.deadline = deadline
-        self.scope = scope
+        self.deadline, self.scope = deadline, scope
         mutex_lock(self.proc.mutex)
         self.alert = self.pending is not None or deadline != NEVER
         mutex_unlock(self.proc.mutex)
@@ -432,6 +423,17 @@ def new_clause(g: Goroutine) -> Clause:
     clause: Clause = Clause.__new__(Clause)
     clause.prepare(g)
     return clause
+
+
+def lock_ends(g: Goroutine) -> Scheduler:
+    """Locks the ends of the scheduler of g, which may be moved until it has started, and returns that one."""
+    proc = g.proc
+    mutex_lock(proc.ends)
+    while proc is not g.proc:
+        mutex_unlock(proc.ends)
+        proc = g.proc
+        mutex_lock(proc.ends)
+    return proc
 
 
 def claim(g: Goroutine) -> bool:

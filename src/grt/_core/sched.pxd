@@ -1,12 +1,12 @@
 cimport cython
 
-from grt._core.csys cimport caught, mutex_lock, mutex_new, mutex_unlock
+from grt._core.csys cimport caught, mutex, mutex_lock, mutex_new, mutex_unlock
 from grt._core.cswitch cimport (
     arena_install, call_in, gc_hide, gc_show_if_kept, greenlet_current, greenlet_exit, greenlet_kill, greenlet_new,
     greenlet_set_parent, greenlet_switch, greenlet_switch_or_failed, raised, switch_setup,
 )
 from grt._core.goroutine cimport (
-    COLLECTING, DONE, ENDED, LEAVING, PASSED, RUNNABLE, RUNNING, TURNING, Goroutine, Scheduler, new_goroutine, peek, set_proc,
+    COLLECTING, DONE, ENDED, LEAVING, PASSED, RUNNABLE, RUNNING, TURNING, Goroutine, Scheduler, new_goroutine, set_proc,
 )
 from grt._core.loop cimport EventLoop
 
@@ -22,6 +22,12 @@ cdef extern from *:
     const double SILENCE "0.1"
 
 
+cdef class Sharing:
+    cdef object start(self, Proc proc, Goroutine g)
+    cdef Goroutine next_of(self, Proc proc)
+    cdef object idle(self, Proc proc)
+
+
 @cython.final
 cdef class Proc(Scheduler):
     cdef Goroutine head
@@ -34,7 +40,7 @@ cdef class Proc(Scheduler):
     cdef readonly object thread
     cdef int budget
     cdef unsigned long long seed
-    cdef Py_ssize_t id_next
+    cdef readonly Py_ssize_t id_next
     cdef Py_ssize_t id_end
     cdef list idle
     cdef object root
@@ -42,6 +48,16 @@ cdef class Proc(Scheduler):
     cdef object worker
     cdef readonly Goroutine main
     cdef Goroutine newest
+    cdef public Proc chief
+    cdef public Sharing others
+    cdef mutex queue
+    cdef public Py_ssize_t own
+    cdef public Py_ssize_t fresh
+    cdef readonly Py_ssize_t begun
+    cdef public int locked
+    cdef public bint asleep
+    cdef public bint silent
+    cdef public bint retired
 
     cdef object more_ids(self)
     cpdef object renew_ids(self)
@@ -49,7 +65,11 @@ cdef class Proc(Scheduler):
     cpdef list living(self)
     @cython.locals(g=Goroutine)
     cdef Goroutine pick(self)
+    @cython.locals(g=Goroutine)
+    cdef Goroutine pick_shared(self)
     cdef object idle_until_runnable(self)
+    cdef object wait(self)
+    cpdef object close(self)
     cpdef object turn(self, double timeout)
     cdef object break_off(self, Goroutine g)
     cdef object next_stack(self, Goroutine g)
@@ -62,12 +82,4 @@ cdef class Proc(Scheduler):
     @cython.locals(g=Goroutine)
     cpdef list forked(self, object at_end)
 
-cpdef list procs()
-
-@cython.locals(proc=Scheduler)
-cpdef object end_program()
-
 cdef object coroutine_error(Goroutine g)
-
-@cython.locals(proc=Scheduler)
-cpdef object note_collection(object phase, object info)

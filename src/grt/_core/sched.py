@@ -6,12 +6,11 @@ goroutine has ended runs the next one that has no stack yet, in place.
 
 Invariants: nothing that is in the run queue is parked; a started goroutine never changes thread; the loop is turned
 when nothing is runnable, and at every 61st pick.
-Threads: the owner only; others reach it through the loop's `call_soon`.
+Threads: the owner only; others reach it through the loop's `call_soon`. Where several Procs share their work (`others`)
+the run queue is guarded by `queue`, because they take from it, and give, what has not started.
 Rejected: a hub greenlet (two switches per wake-up); a greenlet per goroutine (13 us instead of 0.1).
 """
 
-import atexit
-import gc
 import itertools
 import random
 import threading
@@ -20,7 +19,7 @@ from types import CoroutineType
 from typing import Any
 
 from grt._core.errors import Cancelled, Failure
-from grt._core.goroutine import Goroutine, Scheduler, new_goroutine, peek, set_proc, set_proc_factory
+from grt._core.goroutine import Goroutine, Scheduler, new_goroutine, set_proc
 from grt._core.loop import EventLoop
 
 try:
@@ -53,7 +52,7 @@ if not cython.compiled:
     MAX_IDLE = 1024  # worker greenlets kept for reuse, about 6 KB each
     BLOCK = 1024  # goroutine ids taken at once
 
-__all__ = ["Proc", "procs", "watchers"]
+__all__ = ["Proc", "Sharing"]
 
 switch_setup()
 arena_install()
@@ -61,12 +60,31 @@ arena_install()
 _GreenletExit = greenlet_exit()
 
 
+class Sharing:
+    """What a Proc asks of those it shares its work with: see `grt._core.procs`."""
+
+    __slots__ = ()
+
+    def start(self, proc: "Proc", g: Goroutine) -> None:
+        """Takes g among the living of proc, to be run by whichever Proc comes to it first."""
+        raise NotImplementedError
+
+    def next_of(self, proc: "Proc") -> Goroutine | None:
+        """Takes the next out of the run queue of proc; None if others have taken, or been given, what was there."""
+        raise NotImplementedError
+
+    def idle(self, proc: "Proc") -> None:
+        """Finds work for proc, which has none, or lets it wait for news."""
+        raise NotImplementedError
+
+
 class Proc(Scheduler):
     """A thread's scheduler: its run queue, its loop, its goroutines, and the greenlets that they run on."""
 
     __slots__ = (
-        "budget", "head", "id_end", "id_next", "idle", "launcher", "main", "newest", "next_poll", "on_idle",
-        "on_silence", "on_start", "picks", "root", "seed", "tail", "thread", "worker",
+        "asleep", "begun", "budget", "chief", "fresh", "head", "id_end", "id_next", "idle", "launcher", "locked",
+        "main", "newest", "next_poll", "on_idle", "on_silence", "on_start", "others", "own", "picks", "queue",
+        "retired", "root", "seed", "silent", "tail", "thread", "worker",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -97,7 +115,16 @@ class Proc(Scheduler):
         self.launcher = greenlet_new(self.launch, self.root)
         greenlet_switch(self.launcher)  # which finds the main goroutine to be current, and comes back
         self.newest = self.main  # the living goroutines, a list linked through older and newer
-        _procs.add(self)
+        self.begun = 1  # how many of them have started
+        self.chief: Proc = self  # whose main goroutine hears of the end of the program
+        self.others: Sharing | None = None  # those it shares its work with: all below is for them
+        self.queue = mutex_new()  # guards the run queue; no other lock is taken, and nobody called, with it held
+        self.own = 0  # goroutines with ids up to this one are not shared
+        self.fresh = 0  # how many in the run queue have not started, and can be: roughly right without the lock
+        self.asleep = False  # whether it must be woken for what it is given
+        self.silent = False  # whether nothing but another Proc can wake any goroutine of it
+        self.locked = 0  # goroutines that do not want others to start in this thread
+        self.retired = False  # whether it only waits for its goroutines to end
 
     def next_id(self) -> int:
         if self.id_next == self.id_end:
@@ -150,6 +177,8 @@ class Proc(Scheduler):
 
     def start(self, g: Goroutine) -> None:
         """Takes g among the living, to be run."""
+        if self.others is not None:
+            return self.others.start(self, g)
         newest = self.newest
         g.older = newest
         newest.newer = g
@@ -163,12 +192,17 @@ class Proc(Scheduler):
 
     def push(self, g: Goroutine) -> None:
         """Puts g at the end of the run queue."""
+        shared = self.others is not None
+        if shared:
+            mutex_lock(self.queue)
         tail = self.tail
         if tail is None:
             self.head = g
         else:
             tail.next = g
         self.tail = g
+        if shared:
+            mutex_unlock(self.queue)
         if self.loop.waiting:  # a signal's handler has news: not every poller ends its wait for that
             self.loop.wake()
 
@@ -179,6 +213,8 @@ class Proc(Scheduler):
             self.turn(0.0)
         if self.head is None:
             self.idle_until_runnable()
+        if self.others is not None:
+            return self.pick_shared()
         g = self.head
         self.head = g.next
         if self.head is None:
@@ -187,17 +223,32 @@ class Proc(Scheduler):
             g.next = None
         return g
 
+    def pick_shared(self) -> Goroutine:
+        """The end of `pick` where others may take from the run queue meanwhile."""
+        while True:
+            g = None if self.others is None else self.others.next_of(self)
+            if g is not None:
+                return g
+            self.idle_until_runnable()
+
     def idle_until_runnable(self) -> None:
         """Turns the loop until some goroutine is runnable; or does what has been put in place of that."""
         while self.head is None:
             if self.on_idle is not None:
                 self.on_idle()
-            elif self.on_silence is None or self.loop.timers:
-                self.turn(-1.0)
+            elif self.others is not None:
+                self.others.idle(self)
             else:
-                self.turn(SILENCE)
-                if self.head is None and self.loop.count == 0:
-                    self.turn(self.on_silence())
+                self.wait()
+
+    def wait(self) -> None:
+        """Waits in the loop until there is news."""
+        if self.on_silence is None or self.loop.timers:
+            self.turn(-1.0)
+        else:
+            self.turn(SILENCE)
+            if self.head is None and self.loop.count == 0:
+                self.turn(self.on_silence())
 
     def turn(self, timeout: float) -> None:
         """Turns the loop. What a signal's handler raises meanwhile belongs to the main goroutine."""
@@ -206,7 +257,7 @@ class Proc(Scheduler):
         try:
             self.loop.turn(timeout)
         except BaseException as error:
-            self.main.throw(error)
+            self.chief.main.throw(error)
         finally:
             self.busy &= ~TURNING
 
@@ -242,6 +293,7 @@ class Proc(Scheduler):
         n.state = RUNNING
         if n.greenlet is not None:
             return n.greenlet
+        self.begun += 1
         if self.idle:
             n.greenlet = self.idle.pop()
             return n.greenlet
@@ -281,6 +333,7 @@ class Proc(Scheduler):
                 n.state = RUNNING
                 self.current = n
                 self.budget = BUDGET
+                self.begun += 1
                 continue
             stack = self.stack_for(n)
             n = None  # see next_stack
@@ -312,7 +365,7 @@ class Proc(Scheduler):
             g.outcome = Failure(error, None)
         elif isinstance(error, (KeyboardInterrupt, SystemExit)):
             g.outcome = Failure(error, None)
-            self.main.throw(error)
+            self.chief.main.throw(error)
         else:
             g.outcome = Failure(error, (g.name, g.id, g.started_at))
 
@@ -333,7 +386,9 @@ class Proc(Scheduler):
         if g.newer is not None:
             g.newer = None
         mutex_unlock(self.ends)
-        g.greenlet = None
+        if g.greenlet is not None:
+            self.begun -= 1
+            g.greenlet = None
         g.clause = None
         if g.at_end is not None:
             self.tell_end(g)
@@ -388,11 +443,9 @@ class Proc(Scheduler):
         The others stay where they are, to be kept by the caller: their clean-ups are not for two processes.
         """
         g = self.current
-        self.mutex = mutex_new()
-        self.ends = mutex_new()
+        self.mutex, self.ends, self.queue = mutex_new(), mutex_new(), mutex_new()
         left = self.living()
-        self.head = None
-        self.tail = None
+        self.head = self.tail = None
         self.newest = g
         g.newer = None
         if g is not self.main:
@@ -403,15 +456,16 @@ class Proc(Scheduler):
         self.loop = EventLoop()
         self.loop.before_wait = self.run_ready
         self.loop.heed_signals()
-        _procs.clear()
-        _procs.add(self)
+        self.others = None  # which are threads of the parent
+        self.chief = self
+        self.begun = 1
+        self.asleep = self.silent = self.retired = False
         return left
 
     def close(self) -> None:
         if self.busy & ENDED:
             return
         self.busy |= ENDED
-        _procs.discard(self)
         self.loop.before_wait = None
         self.loop.close()
         set_proc(self)  # the thread may have forgotten it already, and what is cleaned up may ask
@@ -437,64 +491,8 @@ class Proc(Scheduler):
 
 
 _id_blocks = itertools.count(0, BLOCK)
-_thread = threading.local()
-_procs: set[Proc] = set()  # those of all threads, until they are closed
-
-# Each is called with a new Proc, in its thread: those above that want to hear from it set its hooks.
-watchers: list[Callable[[Proc], object]] = []
-
-
-class ThreadEnd:
-    """Kept in a thread's locals, so that its going tells that the thread has ended."""
-
-    __slots__ = ("proc",)
-
-    def __init__(self, proc: Proc) -> None:
-        self.proc = proc
-
-    def __del__(self) -> None:
-        if self.proc.thread == threading.get_ident():  # else it has gone by a fork
-            self.proc.close()
-
-
-def new_proc() -> Proc:
-    """Makes the calling thread's Proc."""
-    proc = Proc()
-    set_proc(proc)
-    _thread.end = ThreadEnd(proc)
-    proc.loop.heed_signals()
-    for watcher in watchers:
-        watcher(proc)
-    return proc
-
-
-def procs() -> list[Proc]:
-    """The Procs of all threads that have one now."""
-    return list(_procs)
-
-
-def end_program() -> None:
-    """Ends the main thread's goroutines while the interpreter can still run what they clean up."""
-    proc = peek()
-    if proc is not None:
-        proc.close()
 
 
 def coroutine_error(g: Goroutine) -> TypeError:
     g.outcome.close()
     return TypeError(f"{g.name} is an async function, which grt does not run: write it without async and await")
-
-
-def note_collection(phase: str, info: Any) -> None:
-    """Hung into gc.callbacks: a finalizer that the collector runs must not park in the midst of something else."""
-    proc = peek()
-    if proc is not None:
-        if phase == "start":
-            proc.busy |= COLLECTING
-        else:
-            proc.busy &= ~COLLECTING
-
-
-set_proc_factory(new_proc)
-atexit.register(end_program)
-gc.callbacks.append(note_collection)

@@ -12,7 +12,7 @@ from typing import Any
 
 from grt._core.goroutine import Goroutine
 from grt._core.netfd import NetFD
-from grt._core.sched import procs
+from grt._core.procs import procs
 
 __all__ = ["at_end_of_run", "report_leaks"]
 

@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterable
 from grt._core.errors import Deadlock
 from grt._core.goroutine import peek
 from grt._core.netfd import NetFD
+from grt._core.procs import procs, watchers
 from grt._core.readiness import Readiness
-from grt._core.sched import Proc, procs, watchers
-from grt.debug.stack import of_proc, report
+from grt._core.sched import Proc
+from grt.debug.stack import everything, of_proc, report
 
-__all__ = ["deadlock", "idle_threads", "is_outside", "sources"]
+__all__ = ["deadlock", "has_news_to_come", "idle_threads", "is_outside", "sources"]
 
 SHOWN = 20  # goroutines in the exception's message
 AGAIN = 1.0  # seconds until it is worth another look when other threads live: their ends are no event of the loop
@@ -78,11 +79,18 @@ def others_live() -> bool:
 
 
 def hope(proc: Proc) -> bool:
-    """Whether, without other threads, any goroutine of proc may still run."""
+    """Whether, without other threads, any goroutine of proc, the main thread's, may still run."""
     return (
         any(source() for source in sources)
         or any(map(is_program_s, map(signal.getsignal, signal.valid_signals())))
-        or any(not isinstance(handler, Readiness) for handler in proc.loop.handlers())
+        or has_news_to_come(proc)
+    )
+
+
+def has_news_to_come(proc: Proc) -> bool:
+    """Whether the loop of proc, the calling thread's, may still wake a goroutine."""
+    return (
+        any(not isinstance(handler, Readiness) for handler in proc.loop.handlers())
         or any(is_outside(g.on) for g in proc.living())
         or bool(proc.loop.soon or proc.loop.timers)
     )
@@ -101,7 +109,7 @@ def is_program_s(handler: object) -> bool:
 
 
 def message(proc: Proc) -> str:
-    found = of_proc(proc, sys._getframe())
+    found = everything({proc: of_proc(proc, sys._getframe())})
     more = f"\n... and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     shown = report(itertools.islice(found, SHOWN))
     return f"all goroutines are asleep, and nobody is left who could wake one:\n\n{shown}{more}"

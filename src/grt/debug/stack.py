@@ -21,7 +21,8 @@ from typing import Any, NamedTuple, TextIO
 
 from grt._core.chan import DOES, Chan
 from grt._core.goroutine import STATE_NAMES, Goroutine, peek
-from grt._core.sched import Proc, procs
+from grt._core.procs import procs
+from grt._core.sched import Proc
 from grt._core.timers import now
 
 __all__ = [

@@ -18,7 +18,8 @@ from pathlib import Path
 from traceback import FrameSummary, StackSummary
 
 from grt._core.goroutine import peek
-from grt._core.sched import Proc, procs, watchers
+from grt._core.procs import procs, watchers
+from grt._core.sched import Proc
 from grt.debug.silence import idle_threads
 from grt.debug.stack import RUNNING, stack_of_thread
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import grt
-from grt._core.sched import procs
+from grt._core.procs import procs
 from grt.debug.stack import report
 from grt.testing.bubble import bubble
 
