@@ -200,8 +200,8 @@ class EventLoop:
 
     def handlers(self) -> list[Any]:
         """What is registered now, beside what the loop itself needs."""
-        own = (self.waker, self.signals)
-        return [known.data for known in self.poller.registrations if known is not None and known.data not in own]
+        found = [self.poller.data_of(fd) for fd in range(len(self.poller.registrations))]
+        return [handler for handler in found if handler is not None and handler not in (self.waker, self.signals)]
 
     def call_soon(self, fn: Callable[..., object], *args: Any) -> None:
         """Calls fn(*args) in the loop's next turn. Any thread may ask."""

@@ -22,6 +22,7 @@ from grt._core.cpoll cimport (
     poller_state,
     poller_wait,
 )
+from grt._core.csys cimport mutex, mutex_lock, mutex_new, mutex_unlock
 
 
 @cython.final
@@ -48,6 +49,7 @@ cdef class Poller:
     cdef readonly bint needs_rearm
     cdef object owner
     cdef poller_state *handle
+    cdef mutex table
     cdef list registrations
     cdef object generations
 
@@ -65,11 +67,15 @@ cdef class Poller:
     cpdef int flags_at(self, int index) noexcept
     @cython.locals(registration=Registration)
     cpdef object data_of(self, int fd)
-    @cython.locals(fd=int, registration=Registration)
+    @cython.locals(registration=Registration)
+    cdef Registration known(self, Py_ssize_t number)
+    @cython.locals(former=Registration)
+    cdef object replace(self, int number, Registration registration)
+    @cython.locals(registration=Registration)
     cdef Registration registration_at(self, int index)
     @cython.locals(number=int)
     cdef Registration registration_of(self, object fd)
-    @cython.locals(missing=Py_ssize_t)
+    @cython.locals(more=list)
     cdef int reserve(self, Py_ssize_t number) except -1
 
 

@@ -3,11 +3,12 @@
 Invariants: registrations[fd] is the registration of every registered fd, None for every other; each has a generation
 of its own, which the kernel (or its twin) hands back with each event, so an event for a descriptor that was
 unregistered, or closed and used anew, after the wait that collected it finds another generation and is stale.
-Threads: the owner only. With epoll and kqueue, on an interpreter with a GIL, other threads too may register, modify
-and unregister, also while the owner waits: the GIL makes each of these whole, and what is registered stands in the
-table before the kernel can report it.
+Threads: the owner only. With epoll and kqueue other threads too may register, modify and unregister, also while the
+owner waits: `table` guards the table where no GIL does, and what is registered stands there before the kernel can
+report it. The lock is the compiled build's alone: a finalizer that unregisters can there not run in the midst of it,
+and in plain Python a list's single operations are whole.
 Rejected: callbacks (the loop's business); asking the kernel whether a descriptor is registered (poll and select have
-no kernel table to ask); a lock around the table (a finaliser that unregisters could deadlock on it).
+no kernel table to ask).
 """
 
 import os
@@ -41,6 +42,7 @@ if not cython.compiled:
         poller_remove,
         poller_wait,
     )
+    from grt._core.pysys import mutex_lock, mutex_new, mutex_unlock
 
 __all__ = ["Event", "Poller", "Registration"]
 
@@ -103,7 +105,7 @@ class Poller:
     >>> poller.close()
     """
 
-    __slots__ = ("backend", "generations", "handle", "needs_rearm", "owner", "registrations")
+    __slots__ = ("backend", "generations", "handle", "needs_rearm", "owner", "registrations", "table")
 
     def __init__(self, backend: str | None = None) -> None:
         names = poller_backends()
@@ -116,6 +118,7 @@ class Poller:
         self.handle = poller_handle(self.owner)  # the same, as the calls below take it
         # Whether an edge-triggered direction must be switched on again once drained; `close` sets it.
         self.needs_rearm = bool(poller_needs_rearm(self.handle))
+        self.table = mutex_new()  # guards the next; nothing is dropped with it held
         self.registrations: list[Registration | None] = []  # by descriptor
         self.generations = count(1)  # the next registration's; counts on whatever thread asks
 
@@ -135,14 +138,14 @@ class Poller:
         number = number_of(fd)
         mask = mask_of(events)
         self.reserve(number)
-        if self.registrations[number] is not None:
+        if self.known(number) is not None:
             raise KeyError(f"descriptor {number} is already registered: modify it, or unregister it before closing it")
         registration = Registration(number, mask, data, next(self.generations) & _GENERATIONS)
-        self.registrations[number] = registration
+        self.replace(number, registration)
         try:
             poller_add(self.handle, number, mask, registration.generation)
         except BaseException:
-            self.registrations[number] = None
+            self.replace(number, None)
             raise
 
     def modify(self, fd: int | HasFileno, events: int, data: object = _KEEP) -> None:
@@ -157,7 +160,7 @@ class Poller:
     def unregister(self, fd: int | HasFileno) -> None:
         """Watches fd no longer; events collected but not yet looked at are stale. Raises KeyError if fd is unknown."""
         registration = self.registration_of(fd)
-        self.registrations[registration.fd] = None
+        self.replace(registration.fd, None)
         try:
             poller_remove(self.handle, registration.fd)
         except OSError:
@@ -211,23 +214,36 @@ class Poller:
 
     def data_of(self, fd: int) -> Any:
         """The data that fd is registered with; None if it is not."""
-        if fd < 0 or fd >= len(self.registrations):
-            return None
-        registration = self.registrations[fd]
+        registration = self.known(fd)
         return None if registration is None else registration.data
 
+    def known(self, number: int) -> Registration | None:
+        """The registration of a descriptor, None without one."""
+        if cython.compiled:
+            mutex_lock(self.table)
+        registration = self.registrations[number] if 0 <= number < len(self.registrations) else None
+        if cython.compiled:
+            mutex_unlock(self.table)
+        return registration
+
+    def replace(self, number: int, registration: Registration | None) -> None:
+        if cython.compiled:
+            mutex_lock(self.table)
+        former = self.registrations[number]  # dropped when the lock is free
+        self.registrations[number] = registration
+        if cython.compiled:
+            mutex_unlock(self.table)
+        del former
+
     def registration_at(self, index: int) -> Registration | None:
-        fd = poller_fd(self.handle, index)
-        if fd < 0 or fd >= len(self.registrations):  # closed while its batch was looked at
-            return None
-        registration = self.registrations[fd]
+        registration = self.known(poller_fd(self.handle, index))  # -1 if it was closed while its batch was looked at
         if registration is None or registration.generation != poller_generation(self.handle, index):
             return None
         return registration
 
     def registration_of(self, fd: int | HasFileno) -> Registration:
         number = number_of(fd)
-        registration = self.registrations[number] if number < len(self.registrations) else None
+        registration = self.known(number)
         if registration is None:
             poller_fileno(self.handle)  # a closed poller knows no descriptor: it says so
             raise KeyError(f"descriptor {number} is not registered")
@@ -235,11 +251,15 @@ class Poller:
 
     def reserve(self, number: int) -> int:
         """Makes the table reach to number. The number is asked about first: a wild one must not fill the memory."""
-        missing = number + 1 - len(self.registrations)
-        if missing > 0:
+        if number >= len(self.registrations):
             poller_fileno(self.handle)
             os.fstat(number)
-            self.registrations.extend([None] * (missing + 63))
+            more = [None] * (number + 64 - len(self.registrations))
+            if cython.compiled:
+                mutex_lock(self.table)
+            self.registrations.extend(more)
+            if cython.compiled:
+                mutex_unlock(self.table)
         return 0
 
     def fileno(self) -> int:
@@ -252,7 +272,12 @@ class Poller:
         Any other call then raises ValueError, but len, which is 0. Raises RuntimeError while another thread waits.
         """
         poller_close(self.handle)
-        self.registrations = []
+        former: list[Registration | None] = []
+        if cython.compiled:
+            mutex_lock(self.table)
+        former, self.registrations = self.registrations, former
+        if cython.compiled:
+            mutex_unlock(self.table)
         self.needs_rearm = True  # so that rearm too goes where "closed" is said
 
     def __len__(self) -> int:

@@ -47,9 +47,9 @@ class Fleet(Sharing):
         self.join(chief, chief)
 
     def join(self, proc: Proc, chief: Proc) -> None:
-        """Takes proc, the calling thread's, among the members. What it has already stays its own."""
+        """Takes proc, the calling thread's, among the members. What the chief has already stays its own."""
         proc.chief = chief
-        proc.own = proc.id_next
+        proc.own = proc.id_next if proc is chief else 0
         proc.fresh = 0
         self.become([*self.members, proc])
         proc.others = self
@@ -140,15 +140,15 @@ class Fleet(Sharing):
         return False
 
     def lighter(self, proc: Proc) -> Proc | None:
-        """The member with the fewest goroutines, if they are clearly fewer than those of proc."""
+        """The member with the fewest goroutines, if with those to come they are clearly fewer than proc has begun."""
         if proc.on_idle is not None:
             return None
         found = None
         fewest = 0
         for other in self.members:
-            if other is not proc and takes_part(other) and (found is None or other.begun < fewest):
+            if other is not proc and takes_part(other) and (found is None or other.begun + other.fresh < fewest):
                 found = other
-                fewest = other.begun
+                fewest = other.begun + other.fresh
         if found is None or proc.locked or proc.retired:
             return found
         return found if fewest + 1 + fewest // 8 < proc.begun else None
