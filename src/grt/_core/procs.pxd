@@ -5,6 +5,19 @@ from grt._core.goroutine cimport COLLECTING, NEW, Goroutine, Scheduler, fire, pe
 from grt._core.sched cimport Proc, Sharing
 
 
+cdef enum:
+    AWAKE = 0
+    ASLEEP = 1
+    WOKEN = 2
+
+    NOTHING = 0
+    FOUND = 1
+    LATER = 2
+
+cdef extern from *:
+    const double AGAIN "0.001"
+
+
 cdef class Fleet(Sharing):
     cdef mutex mutex
     cdef readonly list members
@@ -18,8 +31,10 @@ cdef class Fleet(Sharing):
     cpdef object retire(self, Proc proc)
     @cython.locals(g=Goroutine, fresh=bint, other=Proc)
     cdef Goroutine next_of(self, Proc proc)
-    @cython.locals(members=list, count=Py_ssize_t, at=Py_ssize_t, victim=Proc)
-    cdef bint find(self, Proc proc) except -1
+    @cython.locals(found=int)
+    cdef object idle(self, Proc proc)
+    @cython.locals(members=list, count=Py_ssize_t, at=Py_ssize_t, victim=Proc, later=int)
+    cdef int find(self, Proc proc) except -1
     @cython.locals(found=Proc, fewest=Py_ssize_t, other=Proc)
     cdef Proc lighter(self, Proc proc)
     @cython.locals(found=Proc, sleeper=Proc)

@@ -30,6 +30,10 @@ if not cython.compiled:
     from grt._core.goroutine import COLLECTING, NEW
     from grt._core.pysys import mutex_lock, mutex_new, mutex_unlock
 
+    AWAKE, ASLEEP, WOKEN = range(3)  # Proc.sleep; WOKEN: it is on its way
+    NOTHING, FOUND, LATER = range(3)  # what came of looking for work; LATER: some may have to be taken over
+    AGAIN = 0.001  # seconds until another look then
+
 __all__ = ["Fleet", "end_program", "procs", "watchers"]
 
 
@@ -96,7 +100,9 @@ class Fleet(Sharing):
             if fresh:
                 proc.fresh -= 1
         mutex_unlock(proc.queue)
-        if fresh and self.open:
+        if fresh and proc.keeps > 0:
+            proc.keeps -= 1
+        elif fresh and self.open:
             other = self.lighter(proc)
             if other is not None:
                 move(g, proc, other)
@@ -106,38 +112,54 @@ class Fleet(Sharing):
         return g
 
     def idle(self, proc: Proc) -> None:
-        if self.find(proc):
-            return
         mutex_lock(self.mutex)
-        proc.asleep = True
+        proc.sleep = ASLEEP
         self.sleepers.append(proc)
         mutex_unlock(self.mutex)
         if proc.retired and proc.alone:
             fire(proc.main)
-        if proc.head is None and not self.find(proc):
-            proc.wait()
+        if proc.head is None:
+            found = self.find(proc)
+            if found == LATER:
+                proc.turn(AGAIN)
+            elif found == NOTHING:
+                proc.wait()
         proc.silent = False
-        self.wake(proc)
+        mutex_lock(self.mutex)
+        if proc.sleep == ASLEEP:
+            self.sleepers.remove(proc)
+        proc.sleep = AWAKE
+        mutex_unlock(self.mutex)
 
     # -- moving
 
-    def find(self, proc: Proc) -> bool:
-        """Steals for proc from the others, beginning with a random one; returns whether it has something now."""
+    def find(self, proc: Proc) -> int:
+        """Steals for proc from the others, beginning with a random one: FOUND, LATER or NOTHING.
+
+        From one that was woken for what it was given, or has fewer goroutines than proc, only if it does not get on
+        with it: has not picked any between two looks. What is stolen stays: it would go to and fro.
+        """
+        proc.keeps = 0
         if not self.open or not takes_part(proc):
-            return False
+            return NOTHING
         members = self.members
         count = len(members)
         at = proc.below(count)
+        later = NOTHING
         for _ in range(count):
             victim: Proc = members[at]
             at = at + 1 if at + 1 < count else 0
             if victim is proc or victim.fresh == 0 or victim.on_idle is not None:
                 continue
-            if steal(proc, victim):
+            if (victim.sleep == WOKEN or self.lighter(proc) is victim) and victim.noted != victim.picks:
+                victim.noted = victim.picks
+                later = LATER
+            elif steal(proc, victim):
+                proc.keeps = proc.fresh
                 if victim.fresh > 0 and self.sleepers:
                     self.rouse()
-                return True
-        return False
+                return FOUND
+        return later
 
     def lighter(self, proc: Proc) -> Proc | None:
         """The member with the fewest goroutines, if with those to come they are clearly fewer than proc has begun."""
@@ -167,12 +189,12 @@ class Fleet(Sharing):
     def wake(self, proc: Proc) -> None:
         """Ends the sleep of proc, if it sleeps."""
         mutex_lock(self.mutex)
-        slept = proc.asleep
+        slept = proc.sleep == ASLEEP
         if slept:
-            proc.asleep = False
+            proc.sleep = WOKEN
             self.sleepers.remove(proc)
         mutex_unlock(self.mutex)
-        if slept and proc is not peek():
+        if slept:
             proc.loop.wake()
 
 

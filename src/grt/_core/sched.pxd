@@ -55,7 +55,9 @@ cdef class Proc(Scheduler):
     cdef public Py_ssize_t fresh
     cdef readonly Py_ssize_t begun
     cdef public int locked
-    cdef public bint asleep
+    cdef public int sleep
+    cdef public Py_ssize_t keeps
+    cdef public Py_ssize_t noted
     cdef public bint silent
     cdef public bint retired
 

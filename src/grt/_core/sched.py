@@ -82,9 +82,9 @@ class Proc(Scheduler):
     """A thread's scheduler: its run queue, its loop, its goroutines, and the greenlets that they run on."""
 
     __slots__ = (
-        "asleep", "begun", "budget", "chief", "fresh", "head", "id_end", "id_next", "idle", "launcher", "locked",
-        "main", "newest", "next_poll", "on_idle", "on_silence", "on_start", "others", "own", "picks", "queue",
-        "retired", "root", "seed", "silent", "tail", "thread", "worker",
+        "begun", "budget", "chief", "fresh", "head", "id_end", "id_next", "idle", "keeps", "launcher", "locked", "main",
+        "newest", "next_poll", "noted", "on_idle", "on_silence", "on_start", "others", "own", "picks", "queue",
+        "retired", "root", "seed", "silent", "sleep", "tail", "thread", "worker",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -121,7 +121,9 @@ class Proc(Scheduler):
         self.queue = mutex_new()  # guards the run queue; no other lock is taken, and nobody called, with it held
         self.own = 0  # goroutines with ids up to this one are not shared
         self.fresh = 0  # how many in the run queue have not started, and can be: roughly right without the lock
-        self.asleep = False  # whether it must be woken for what it is given
+        self.keeps = 0  # how many of the next ones to start are not given to others
+        self.noted = -1  # its picks, when one with nothing to do last looked at it
+        self.sleep = 0  # whether it must be woken for what it is given: see `procs`
         self.silent = False  # whether nothing but another Proc can wake any goroutine of it
         self.locked = 0  # goroutines that do not want others to start in this thread
         self.retired = False  # whether it only waits for its goroutines to end
@@ -459,7 +461,7 @@ class Proc(Scheduler):
         self.others = None  # which are threads of the parent
         self.chief = self
         self.begun = 1
-        self.asleep = self.silent = self.retired = False
+        self.sleep, self.silent, self.retired = 0, False, False
         return left
 
     def close(self) -> None:
