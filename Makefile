@@ -7,7 +7,7 @@ PYTHON ?= python3
 SOURCES := $(shell find src -name '*.py' -o -name '*.pxd' -o -name '*.h') setup.py pyproject.toml
 
 .NOTPARALLEL:
-.PHONY: help demo test test-compiled test-pure lint bench clean
+.PHONY: help demo test test-compiled test-pure stress lint bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /  make \1\t/p' Makefile | expand -t 24
@@ -22,6 +22,9 @@ test-compiled: .venv/installed  ## the tests, compiled
 
 test-pure: .venv-pure/installed  ## the tests, in plain Python
 	GRT_EXPECT_BUILD=pure .venv-pure/bin/python -m pytest $(ARGS)
+
+stress: .venv/installed  ## goroutines of several threads, hard at work (ARGS="--seconds 600 --procs 4")
+	.venv/bin/python -m tests.stress $(ARGS)
 
 lint: .venv-lint/installed  ## format, lint, types, and a line in the CHANGELOG for a change under src/
 	.venv-lint/bin/ruff check .

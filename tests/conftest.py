@@ -7,11 +7,13 @@ import sys
 import threading
 import traceback
 from pathlib import Path
+from typing import Any
 
 import pytest
 from greenlet import greenlet
 
 import grt
+from grt import parallel
 from tests.child import children
 
 BUILD = "compiled" if grt.__compiled__ else "pure"
@@ -42,6 +44,16 @@ def no_leaks():
     if len(os.listdir(DESCRIPTORS)) > before:
         gc.collect()
         assert len(os.listdir(DESCRIPTORS)) == before, "descriptors were left open"
+
+
+@pytest.fixture
+def two_procs():
+    """The test's goroutines are shared by two threads; afterwards by one, whose end is waited for."""
+    proc: Any = grt.current().proc
+    assert grt.procs(2) == 1
+    yield
+    parallel.settle_down(proc, 1, True)
+    assert grt.procs() == 1
 
 
 def pytest_timeout_set_timer(item, settings):

@@ -2,9 +2,7 @@
 
 import contextlib
 import os
-import signal
 import socket
-import sys
 import sysconfig
 import threading
 import time
@@ -15,43 +13,17 @@ import pytest
 import grt
 import grt.sync
 from grt import parallel
-from tests.child import finish, read_line, run_program, spawn, wait_ready
+from tests.child import run_program
 from tests.goroutines import NO_GIL, blocked
+from tests.threads import helpers, start_in_another_thread
 
 PATIENCE = 60  # seconds for a thread to get its turn
-
-
-@pytest.fixture
-def two():
-    """The calling thread's goroutines are shared by two threads; afterwards by one, whose end is waited for."""
-    proc: Any = grt.current().proc
-    assert grt.procs(2) == 1
-    yield
-    parallel.settle_down(proc, 1, True)
-    assert grt.procs() == 1
 
 
 def meet(barrier):
     """Keeps its thread until others, in other threads, are here too."""
     barrier.wait(PATIENCE)
     return threading.get_ident()
-
-
-def start_in_another_thread(fn, *args):
-    """Starts fn(*args), and returns its goroutine when another thread is running it."""
-    begun = threading.Event()
-
-    def begin():
-        begun.set()
-        return fn(*args)
-
-    g = grt.go(begin)
-    assert begun.wait(PATIENCE)
-    return g
-
-
-def helpers():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("grt proc of")]
 
 
 # -- how many
@@ -73,7 +45,7 @@ def test_run_takes_the_number_and_gives_the_threads_back():
     assert grt.procs() == 1 and helpers() == []
 
 
-def test_each_goroutine_of_a_program_knows_the_number(two):
+def test_each_goroutine_of_a_program_knows_the_number(two_procs):
     assert start_in_another_thread(grt.procs).result() == 2
 
 
@@ -117,17 +89,17 @@ def test_where_the_gil_was_switched_on_several_are_refused():
 # -- where goroutines run
 
 
-def test_two_goroutines_run_at_the_same_time(two):
+def test_two_goroutines_run_at_the_same_time(two_procs):
     barrier = threading.Barrier(2)
     threads = {g.result() for g in [grt.go(meet, barrier), grt.go(meet, barrier)]}
     assert len(threads) == 2
 
 
-def test_what_the_main_goroutine_starts_runs_while_it_computes(two):
+def test_what_the_main_goroutine_starts_runs_while_it_computes(two_procs):
     assert start_in_another_thread(threading.get_ident).result() != threading.get_ident()
 
 
-def test_a_started_goroutine_stays_in_its_thread(two):
+def test_a_started_goroutine_stays_in_its_thread(two_procs):
     def wander():
         seen = {threading.get_ident()}
         for _ in range(50):
@@ -140,7 +112,7 @@ def test_a_started_goroutine_stays_in_its_thread(two):
     assert [len(g.result()) for g in gs] == [1] * 50
 
 
-def test_connections_spread_over_the_threads(two):
+def test_connections_spread_over_the_threads(two_procs):
     """One after the other, each served at once: no thread is ever so busy that another would steal."""
     served = []
 
@@ -178,7 +150,7 @@ def test_one_that_started_before_stays():
     g.join()
 
 
-def test_a_thread_that_is_locked_starts_nothing(two):
+def test_a_thread_that_is_locked_starts_nothing(two_procs):
     with grt.lock_os_thread(), grt.lock_os_thread():
         threads = {g.result() for g in [grt.go(threading.get_ident) for _ in range(50)]}
     assert len(threads) == 1 and threading.get_ident() not in threads
@@ -189,7 +161,7 @@ def test_where_there_is_no_other_thread_a_locked_one_starts_all_the_same():
         assert grt.go(threading.get_ident).result() == threading.get_ident()
 
 
-def test_a_retired_thread_ends_its_goroutines_and_starts_none(two):
+def test_a_retired_thread_ends_its_goroutines_and_starts_none(two_procs):
     c = grt.chan()
     g = start_in_another_thread(lambda: (c.recv(), threading.get_ident()))
     assert grt.procs(1) == 2
@@ -200,7 +172,7 @@ def test_a_retired_thread_ends_its_goroutines_and_starts_none(two):
     assert value == "go on" and thread != threading.get_ident()
 
 
-def test_what_a_goroutine_of_a_retired_thread_starts_runs_elsewhere(two):
+def test_what_a_goroutine_of_a_retired_thread_starts_runs_elsewhere(two_procs):
     c = grt.chan()
 
     def starter():
@@ -213,7 +185,7 @@ def test_what_a_goroutine_of_a_retired_thread_starts_runs_elsewhere(two):
     assert g.result().result() == threading.get_ident()
 
 
-def test_a_bubble_keeps_its_goroutines(two):
+def test_a_bubble_keeps_its_goroutines(two_procs):
     with grt.testing.bubble():
         threads = {g.result() for g in [grt.go(threading.get_ident) for _ in range(50)]}
     assert threads == {threading.get_ident()}
@@ -222,7 +194,7 @@ def test_a_bubble_keeps_its_goroutines(two):
 # -- what they share
 
 
-def test_channels_join_them(two):
+def test_channels_join_them(two_procs):
     c, done = grt.chan(3), grt.chan()
 
     def produce(first):
@@ -243,7 +215,7 @@ def test_channels_join_them(two):
     assert sorted(received) == list(range(1000))
 
 
-def test_a_mutex_excludes_them(two):
+def test_a_mutex_excludes_them(two_procs):
     mutex, inside, worst = grt.sync.Mutex(), 0, 0
 
     def enter():
@@ -261,7 +233,7 @@ def test_a_mutex_excludes_them(two):
     assert worst == 1 and inside == 0
 
 
-def test_one_is_read_here_and_written_there_and_closed_by_a_third(two):
+def test_one_is_read_here_and_written_there_and_closed_by_a_third(two_procs):
     with (
         grt.listen("tcp", "127.0.0.1:0") as listener,
         socket.create_connection(listener.addr),
@@ -276,7 +248,7 @@ def test_one_is_read_here_and_written_there_and_closed_by_a_third(two):
                 g.result()
 
 
-def test_timers_fire_in_the_thread_that_waits(two):
+def test_timers_fire_in_the_thread_that_waits(two_procs):
     def sleeps():
         began = time.monotonic()
         grt.sleep(0.02)
@@ -287,7 +259,7 @@ def test_timers_fire_in_the_thread_that_waits(two):
     assert all(g.result() >= 0.04 for g in [grt.go(sleeps) for _ in range(20)])
 
 
-def test_a_group_ends_its_goroutines_in_every_thread(two):
+def test_a_group_ends_its_goroutines_in_every_thread(two_procs):
     ended = []
 
     def wait():
@@ -307,240 +279,9 @@ def test_a_group_ends_its_goroutines_in_every_thread(two):
     assert len(ended) <= 10  # one that was cancelled before it started never ran
 
 
-def test_its_context_goes_with_a_goroutine(two):
+def test_its_context_goes_with_a_goroutine(two_procs):
     import contextvars
 
     name = contextvars.ContextVar("name", default="nobody")
     name.set("spam")
     assert {g.result() for g in [grt.go(name.get) for _ in range(30)]} == {"spam"}
-
-
-# -- cancellation, errors, ends
-
-
-def test_one_that_is_cancelled_before_it_starts_never_runs(two):
-    ran, gate = [], threading.Event()
-    for _ in range(2):  # both threads are kept
-        keeper = grt.go(gate.wait, PATIENCE)
-    gs = [grt.go(ran.append, i) for i in range(100)]
-    assert all(g.cancel() for g in gs)
-    gate.set()
-    for g in gs:
-        with pytest.raises(grt.Cancelled):
-            g.result()
-    keeper.join()
-    assert ran == []
-
-
-def test_one_can_be_joined_while_it_moves(two):
-    """The joiners of one that has not started move with it."""
-    for _ in range(200):
-        gs = [grt.go(int) for _ in range(4)]
-        joiners = [grt.go(g.join) for g in gs for _ in range(2)]
-        for joiner in joiners:
-            joiner.result()
-        assert all(g.done for g in gs)
-
-
-def test_run_ends_what_lives_in_every_thread():
-    ended = []
-
-    def wait(barrier):
-        barrier.wait(PATIENCE)
-        try:
-            grt.chan().recv()
-        finally:
-            grt.sleep(0.001)
-            ended.append(threading.get_ident())
-
-    def main():
-        barrier = threading.Barrier(3)
-        for _ in range(2):
-            start_in_another_thread(wait, barrier)
-        barrier.wait(PATIENCE)
-
-    grt.run(main, procs=3)
-    assert len(set(ended)) == 2 and helpers() == []
-
-
-def test_sys_exit_in_any_thread_ends_the_program():
-    status, _, err = run_program("""
-        import sys, threading, time
-        import grt
-
-        def leave():
-            assert threading.current_thread() is not threading.main_thread()
-            sys.exit(7)
-
-        def main():
-            grt.go(leave)
-            time.sleep(0.5)  # keeps this thread, so that another one takes it
-            grt.chan().recv()
-
-        grt.run(main, procs=2)
-    """)
-    assert (status, err) == (7, "")
-
-
-def test_an_exception_in_any_thread_is_reported():
-    status, _, err = run_program("""
-        import threading, time
-        import grt
-
-        def fail(begun):
-            begun.set()
-            raise KeyError("spam")
-
-        def main():
-            begun = threading.Event()
-            grt.go(fail, begun)
-            begun.wait(60)
-
-        grt.run(main, procs=2)
-    """)
-    assert status == 0 and "(fail)" in err and "KeyError: 'spam'" in err
-
-
-def test_ctrl_c_ends_goroutines_in_every_thread():
-    child = spawn("""
-        import os, threading
-        import grt
-
-        def wait(barrier):
-            barrier.wait(60)
-            try:
-                grt.chan().recv()
-            finally:
-                os.write(1, b"ended\\n")
-
-        def main():
-            barrier = threading.Barrier(2)
-            grt.go(wait, barrier)
-            grt.go(wait, barrier)
-            grt.sleep(0.1)
-            print("ready", flush=True)
-            grt.sleep(60)
-
-        grt.run(main, procs=2)
-    """)
-    wait_ready(child)
-    child.send_signal(signal.SIGINT)
-    status, out, err = finish(child)
-    assert out == "ended\nended\n" and "KeyboardInterrupt" in err and status == -signal.SIGINT
-
-
-def test_a_second_ctrl_c_abandons_one_that_does_not_end():
-    child = spawn("""
-        import threading
-        import grt
-
-        def stubborn(begun):
-            begun.set()
-            while True:
-                try:
-                    grt.sleep(60)
-                except grt.Cancelled:
-                    print("no", flush=True)
-
-        def main():
-            begun = threading.Event()
-            grt.go(stubborn, begun)
-            begun.wait(60)
-            grt.sleep(0.01)
-            print("ready", flush=True)
-            grt.sleep(60)
-
-        grt.run(main, procs=2)
-    """)
-    wait_ready(child)
-    child.send_signal(signal.SIGINT)
-    assert read_line(child) == "no\n"
-    child.send_signal(signal.SIGINT)
-    status, _, err = finish(child)
-    assert "KeyboardInterrupt" in err and status != 0
-
-
-def test_a_program_without_run_ends_with_its_threads():
-    status, out, err = run_program("""
-        import threading
-        import grt
-
-        def wait(begun):
-            begun.set()
-            try:
-                grt.chan().recv()
-            finally:
-                print("ended")
-
-        begun = threading.Event()
-        grt.procs(3)
-        grt.go(wait, begun)
-        begun.wait(60)
-    """)
-    assert (status, out, err) == (0, "ended\n", "")
-
-
-def test_a_deadlock_of_all_threads_is_seen():
-    status, _, err = run_program("""
-        import threading
-        import grt
-
-        def wait(begun, c):
-            begun.set()
-            c.recv()
-
-        def main():
-            c, begun = grt.chan(), threading.Event()
-            grt.go(wait, begun, c)
-            begun.wait(60)
-            c.recv()
-
-        grt.run(main, procs=2)
-    """)
-    assert status == 1 and "grt.Deadlock" in err and "(wait) of grt proc of MainThread" in err, err
-
-
-def test_a_timer_in_another_thread_is_hope():
-    status, out, err = run_program("""
-        import threading
-        import grt
-
-        def wait(begun, c):
-            begun.set()
-            grt.sleep(1.5)
-            c.send("here")
-
-        def main():
-            c, begun = grt.chan(), threading.Event()
-            grt.go(wait, begun, c)
-            begun.wait(60)
-            print(c.recv())
-
-        grt.run(main, procs=2)
-    """)
-    assert (status, out, err) == (0, "here\n", "")
-
-
-def test_a_child_of_a_fork_goes_on_with_one_thread(two):
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            total = sum(g.result() for g in [grt.go(int, i) for i in range(10)])
-            os.write(writer, f"{grt.procs()} {total}".encode())
-        finally:
-            os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as answer:
-        assert answer.read() == "1 45"
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_threads_that_come_and_go_leave_nothing():
-    for _ in range(3):
-        grt.run(lambda: [g.result() for g in [grt.go(int) for _ in range(50)]], procs=4)
-    before = len(os.listdir("/proc/self/fd"))
-    for _ in range(10):
-        grt.run(lambda: [g.result() for g in [grt.go(int) for _ in range(50)]], procs=4)
-    assert len(os.listdir("/proc/self/fd")) == before and helpers() == []
