@@ -13,6 +13,7 @@ cdef extern from "switch.h":
     object name_of "grt_name_of"(object fn)
     void gc_hide "grt_gc_hide"(object g)
     void gc_show_if_kept "grt_gc_show_if_kept"(object g, Py_ssize_t held)
+    void pool_objects "grt_pool_objects"(object type)
     object call_in "grt_call_in"(object context, object fn, object args)
     object raised "grt_raised"()
     object context_copy "grt_context_copy"()

@@ -17,9 +17,11 @@ try:
 except ImportError:
     from grt._core import pysys as cython
 if not cython.compiled:
-    from grt._core.pyswitch import caller_code, caller_offset, context_copy, gc_hide, name_of
+    from grt._core.pyswitch import caller_code, caller_offset, context_copy, gc_hide, name_of, pool_objects
 
 __all__ = ["current", "go", "go_for", "gosched", "sleep"]
+
+pool_objects(Goroutine)
 
 
 def go(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Goroutine:

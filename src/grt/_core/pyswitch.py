@@ -32,6 +32,7 @@ __all__ = [
     "greenlet_switch",
     "greenlet_switch_or_failed",
     "name_of",
+    "pool_objects",
     "proc_get",
     "proc_set",
     "raised",
@@ -87,6 +88,10 @@ def gc_hide(g: object) -> None:
 
 def gc_show_if_kept(g: object, held: int) -> None:
     pass
+
+
+def pool_objects(type: type) -> None:
+    """The compiled build uses the memory of this type's objects again."""
 
 
 def call_in(context: contextvars.Context, fn: Callable[..., Any], args: tuple[Any, ...]) -> Any:
