@@ -20,5 +20,8 @@ cdef extern from "switch.h":
     object caller_code "grt_caller_code"()
     int caller_offset "grt_caller_offset"()
 
+cdef extern from "method.h":
+    object without_keywords "grt_without_keywords"(object general, object (*plain)(object fn, object args))
+
 cdef extern from "arena.h":
     void arena_install "grt_arena_install"()
