@@ -13,11 +13,15 @@ cdef extern from "switch.h":
     object name_of "grt_name_of"(object fn)
     void gc_hide "grt_gc_hide"(object g)
     void gc_show_if_kept "grt_gc_show_if_kept"(object g, Py_ssize_t held)
+    void pool_objects "grt_pool_objects"(object type)
     object call_in "grt_call_in"(object context, object fn, object args)
     object raised "grt_raised"()
     object context_copy "grt_context_copy"()
     object caller_code "grt_caller_code"()
     int caller_offset "grt_caller_offset"()
+
+cdef extern from "method.h":
+    object without_keywords "grt_without_keywords"(object general, object (*plain)(object fn, object args))
 
 cdef extern from "arena.h":
     void arena_install "grt_arena_install"()

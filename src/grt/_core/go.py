@@ -17,9 +17,19 @@ try:
 except ImportError:
     from grt._core import pysys as cython
 if not cython.compiled:
-    from grt._core.pyswitch import caller_code, caller_offset, context_copy, gc_hide, name_of
+    from grt._core.pyswitch import (
+        caller_code,
+        caller_offset,
+        context_copy,
+        gc_hide,
+        name_of,
+        pool_objects,
+        without_keywords,
+    )
 
 __all__ = ["current", "go", "go_for", "gosched", "sleep"]
+
+pool_objects(Goroutine)
 
 
 def go(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Goroutine:
@@ -36,6 +46,18 @@ def go(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Goroutine:
     g.offset = caller_offset()
     g.proc.start(g)
     return g
+
+
+def go_plainly(fn: Any, args: Any) -> Any:
+    """`go` without keywords: what most calls are."""
+    g = prepared(fn, args, None)
+    g.code = caller_code()
+    g.offset = caller_offset()
+    g.proc.start(g)
+    return g
+
+
+go = without_keywords(go, go_plainly)
 
 
 def go_for(
@@ -59,7 +81,7 @@ def go_for(
     return g
 
 
-def prepared(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Goroutine:
+def prepared(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Goroutine:
     """A goroutine of the calling thread that has not been started yet."""
     if not callable(fn):
         raise TypeError(f"grt.go needs a function and its arguments, grt.go(fn, x), but got {fn!r}")

@@ -32,10 +32,12 @@ __all__ = [
     "greenlet_switch",
     "greenlet_switch_or_failed",
     "name_of",
+    "pool_objects",
     "proc_get",
     "proc_set",
     "raised",
     "switch_setup",
+    "without_keywords",
 ]
 
 context_copy = contextvars.copy_context
@@ -89,6 +91,10 @@ def gc_show_if_kept(g: object, held: int) -> None:
     pass
 
 
+def pool_objects(type: type) -> None:
+    """The compiled build uses the memory of this type's objects again."""
+
+
 def call_in(context: contextvars.Context, fn: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     try:
         return context.run(fn, *args)
@@ -101,6 +107,11 @@ def raised() -> BaseException | None:
     error: BaseException | None = getattr(_thread, "error", None)
     _thread.error = None
     return error
+
+
+def without_keywords(general: Callable[..., Any], plain: Callable[..., Any]) -> Callable[..., Any]:
+    """In the compiled build, calls of general without keywords are plain(fn, args)."""
+    return general
 
 
 def proc_get() -> Any:

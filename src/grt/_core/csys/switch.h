@@ -10,13 +10,25 @@
 #include <frameobject.h> /* f_lasti, which 3.11 has a function for */
 #endif
 
+static PyObject *grt_run_name = NULL, *grt_no_args = NULL; /* "run" and (), for every new greenlet */
+
 static int grt_switch_setup(void) {
     PyGreenlet_Import();
-    return _PyGreenlet_API == NULL ? -1 : 0;
+    if (_PyGreenlet_API == NULL) return -1;
+    grt_run_name = PyUnicode_InternFromString("run");
+    grt_no_args = PyTuple_New(0);
+    return grt_run_name == NULL || grt_no_args == NULL ? -1 : 0;
 }
 
+/* PyGreenlet_New, without the dict of keywords that it makes, hashes and parses each time. */
 static inline PyObject *grt_greenlet_new(PyObject *run, PyObject *parent) {
-    return (PyObject *)PyGreenlet_New(run, (PyGreenlet *)parent);
+    PyObject *fresh = PyGreenlet_Type.tp_new(&PyGreenlet_Type, grt_no_args, NULL);
+    if (fresh == NULL) return NULL;
+    if (PyObject_SetAttr(fresh, grt_run_name, run) == 0 &&
+        PyGreenlet_SetParent((PyGreenlet *)fresh, (PyGreenlet *)parent) == 0)
+        return fresh;
+    Py_DECREF(fresh);
+    return NULL;
 }
 
 static inline PyObject *grt_greenlet_current(void) { return (PyObject *)PyGreenlet_GetCurrent(); }
@@ -137,6 +149,33 @@ static inline void grt_gc_hide(PyObject *g) { PyObject_GC_UnTrack(g); }
 
 static inline void grt_gc_show_if_kept(PyObject *g, Py_ssize_t held) {
     if (Py_REFCNT(g) > held && !PyObject_GC_IsTracked(g)) PyObject_GC_Track(g);
+}
+
+/* The memory of objects of one type that have gone, for the next ones. Short goroutines come and go by the thousand. */
+#define GRT_POOL 1024
+static PyObject *grt_pool[GRT_POOL];
+static int grt_pool_size = 0;
+
+static inline PyObject *grt_pool_alloc(PyTypeObject *type, Py_ssize_t items) {
+    if (grt_pool_size == 0) return PyType_GenericAlloc(type, items);
+    PyObject *object = grt_pool[--grt_pool_size];
+    memset((char *)object + sizeof(PyObject), 0, (size_t)type->tp_basicsize - sizeof(PyObject));
+    PyObject_Init(object, type);
+    PyObject_GC_Track(object);
+    return object;
+}
+
+static inline void grt_pool_free(void *object) {
+    if (grt_pool_size < GRT_POOL) grt_pool[grt_pool_size++] = object;
+    else PyObject_GC_Del(object);
+}
+
+/* For one type, which has no subtypes. Not without a GIL, which guards the pool. */
+static inline void grt_pool_objects(PyObject *type) {
+#ifndef Py_GIL_DISABLED
+    ((PyTypeObject *)type)->tp_alloc = grt_pool_alloc;
+    ((PyTypeObject *)type)->tp_free = grt_pool_free;
+#endif
 }
 
 /* The calling thread's Proc, borrowed: a threading.local beside it owns it and clears this when the thread ends. */

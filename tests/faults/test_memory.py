@@ -1,0 +1,86 @@
+"""The memory of parked goroutines: stacks come back whole, and what a crowd has taken is given back."""
+
+import sys
+
+import pytest
+from tests.child import run_program
+
+# Stacks of many sizes, lists that grow past where such a stack would fit, and in the midst of it the end of tracing.
+CROWD = """
+import tracemalloc
+import grt
+
+COUNT = 1500
+
+def in_python(depth, gate):
+    return in_python(depth - 1, gate) if depth else gate.recv()
+
+def in_c(depth, gate):
+    return max([0], key=lambda _: in_c(depth - 1, gate)) if depth else gate.recv()
+
+def main():
+    for _ in range(2):
+        gate = grt.chan()
+        crowd = [grt.go(in_c if i % 2 else in_python, i % 9, gate) for i in range(COUNT)]
+        grt.gosched()
+        lists = []
+        for i in range(COUNT):
+            grown = []
+            grown.extend(range(200))
+            grown.extend(range(i))
+            lists.append(grown)
+        tracemalloc.stop()
+        for i in range(COUNT):
+            gate.send(i)
+        results = [g.result() for g in crowd]
+        assert sorted(results[::2]) == list(range(0, COUNT, 2)), results
+        assert results[1::2] == [0] * (COUNT // 2)
+        assert all(grown == [*range(200), *range(i)] for i, grown in enumerate(lists))
+    print("whole")
+
+grt.run(main)
+"""
+
+# A crowd several times as large as the memory that is kept for the next one.
+BURST = """
+import os
+import grt
+
+def resident():
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+def wait(gate):
+    gate.recv_ok()
+
+def main():
+    before = resident()
+    gate = grt.chan()
+    crowd = [grt.go(wait, gate) for _ in range(20_000)]
+    grt.gosched()
+    blocked = resident() - before
+    gate.close()
+    while crowd:
+        crowd.pop().join()
+    print(blocked // 20_000, (resident() - before) * 100 // blocked)
+
+grt.run(main)
+"""
+
+
+@pytest.mark.parametrize("allocator", ["default", "malloc", "debug"])
+def test_parked_stacks_and_lists_stay_whole_under_each_allocator(allocator: str) -> None:
+    assert run_program(CROWD, PYTHONMALLOC=allocator) == (0, "whole\n", "")
+
+
+def test_tracing_of_memory_may_end_while_goroutines_are_parked() -> None:
+    assert run_program(CROWD, PYTHONTRACEMALLOC="1") == (0, "whole\n", "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_a_burst_of_goroutines_gives_its_memory_back() -> None:
+    status, out, err = run_program(BURST)
+    assert (status, err) == (0, "")
+    each, left = (int(word) for word in out.split())
+    assert each < 20_000
+    assert left < 60
