@@ -127,7 +127,7 @@ def test_selects_that_send_to_and_receive_from_one_channel(go):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_programs_at_random_lose_no_value_and_receive_none_twice(go, seed):
-    """Sends, receives, selects, timeouts and cancellations in all threads; what one sends to a channel keeps its order."""
+    """Sends, receives, selects, timeouts and cancellations in all threads; what one sends keeps its order."""
     channels = [grt.chan(capacity) for capacity in (0, 1, 3)]
     sent: list[list[Any]] = []
     received: list[list[Any]] = []
