@@ -391,8 +391,7 @@ class Proc(Scheduler):
         self.mutex = mutex_new()
         self.ends = mutex_new()
         left = self.living()
-        self.head = None
-        self.tail = None
+        self.head = self.tail = None
         self.newest = g
         g.newer = None
         if g is not self.main:
@@ -430,8 +429,7 @@ class Proc(Scheduler):
             greenlet_kill(idle)
         greenlet_kill(self.launcher)
         self.idle.clear()
-        self.launcher = None
-        self.worker = None
+        self.launcher = self.worker = None
         self.head = self.tail = None
         set_proc(None)
 
@@ -460,6 +458,7 @@ class ThreadEnd:
 def new_proc() -> Proc:
     """Makes the calling thread's Proc."""
     proc = Proc()
+    proc.busy = COLLECTING if getattr(_thread, "collecting", False) else 0  # a finalizer may be the first that comes
     set_proc(proc)
     _thread.end = ThreadEnd(proc)
     proc.loop.heed_signals()
@@ -487,6 +486,7 @@ def coroutine_error(g: Goroutine) -> TypeError:
 
 def note_collection(phase: str, info: Any) -> None:
     """Hung into gc.callbacks: a finalizer that the collector runs must not park in the midst of something else."""
+    _thread.collecting = phase == "start"
     proc = peek()
     if proc is not None:
         if phase == "start":
