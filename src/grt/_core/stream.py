@@ -418,5 +418,5 @@ class Chunks:
 def octets(data: Any) -> Any:
     """A view of the bytes of data, whatever buffer that is."""
     if isinstance(data, str):
-        raise TypeError(f"bytes are written, not str: encode it first, as in {data[:20]!r}.encode()")
+        raise TypeError(f"a bytes-like object is written, not str: encode it first, as in {data[:20]!r}.encode()")
     return memoryview(data).cast("B")
