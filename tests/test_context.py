@@ -340,6 +340,10 @@ def test_wrong_arguments_are_told_by_name():
         context.with_timeout(background(), float("nan"))
     with pytest.raises(ValueError, match="nan"):
         context.with_deadline(background(), float("nan"))
+    with pytest.raises(TypeError, match="number of seconds, not '2'"):
+        context.with_timeout(background(), "2")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"moment of time.monotonic, not '2'"):
+        context.with_deadline(background(), "2")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="a function without arguments"):
         context.after_func(background(), 5)  # type: ignore[arg-type]
     _, cancel = context.with_cancel_cause(background())

@@ -91,6 +91,8 @@ def test_no_more_than_max_workers_run_at_once():
 def test_there_is_at_least_one_worker(wrong):
     with pytest.raises(ValueError, match=f"at least 1, or None, not {wrong}"):
         grt.Executor(wrong)
+    with pytest.raises(TypeError):
+        grt.Executor("3")  # type: ignore[arg-type]
 
 
 def test_shutdown_waits_and_then_nothing_is_taken():

@@ -45,6 +45,17 @@ def test_run_cancels_what_is_left_and_waits_for_it():
     assert log.count("cleaned up") == 3 and len(living()) == 1
 
 
+def test_run_wants_a_function_that_is_not_async():
+    with pytest.raises(TypeError, match=r"grt.run\(main, x\), but got 1"):
+        grt.run(1)  # type: ignore[arg-type]
+
+    async def main():
+        pass
+
+    with pytest.raises(TypeError, match="without async and await"):
+        grt.run(main)  # type: ignore[unused-coroutine]
+
+
 def test_run_leaves_goroutines_alone_that_were_there_before():
     g = grt.go(grt.sleep, 0.01)
     grt.run(grt.gosched)

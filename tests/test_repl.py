@@ -78,6 +78,18 @@ def test_callbacks_run_while_the_prompt_waits(repl):
     repl.expect("callback")
 
 
+def test_a_terminal_that_gets_another_size_is_filled_as_it_is_then(repl):
+    say(repl, "import ctypes, readline; shown = ctypes.c_int(), ctypes.c_int()")
+    say(repl, "size = lambda: ctypes.CDLL(readline.__file__).rl_get_screen_size(*map(ctypes.byref, shown))")
+    for line in ("def watch():", "    while not 0 < shown[1].value <= 50:", "        sleep(0.01); _ = size()"):
+        repl.sendline(line)
+    say(repl, "    print('re' + 'sized')\n")
+    say(repl, "g = go(watch)")
+    repl.setwinsize(30, 50)
+    repl.send("x")
+    repl.expect("resized")
+
+
 def test_ctrl_c_throws_a_half_edited_line_away_and_the_session_goes_on(repl):
     repl.send("this_is_never_run")
     repl.expect("never_run")

@@ -18,7 +18,7 @@ from grt._core.chan import Chan, RecvChan, chan
 from grt._core.errors import Cancelled
 from grt._core.go import current, go_for
 from grt._core.goroutine import here, peek
-from grt._core.timers import Timer, now
+from grt._core.timers import Timer, moment_in, now
 from grt.scope import NEVER, Scope
 
 __all__ = [
@@ -352,7 +352,10 @@ def with_deadline(parent: Context, when: float) -> Derived:
     ...     ctx.deadline > time.monotonic()
     True
     """
-    left = when - now()
+    try:
+        left = when - now()
+    except TypeError:
+        raise TypeError(f"a deadline is a moment of time.monotonic, not {when!r}") from None
     if left != left:
         raise ValueError(f"a deadline is a moment of time.monotonic, not {when!r}")
     return until(parent, when, f"the deadline of grt.context.with_deadline, {left:.3g} s after the call, has passed")
@@ -367,9 +370,7 @@ def with_timeout(parent: Context, seconds: float) -> Derived:
     Traceback (most recent call last):
     grt.context.DeadlineExceeded: context deadline exceeded: the 0.001 s of grt.context.with_timeout are over
     """
-    when = now() + seconds
-    if when != when:
-        raise ValueError(f"a timeout is a number of seconds, not {seconds!r}")
+    when = moment_in(seconds, "a timeout is a number of seconds")
     return until(parent, when, f"the {seconds} s of grt.context.with_timeout are over")
 
 

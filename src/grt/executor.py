@@ -7,6 +7,7 @@ nothing blocks, and nobody else's code runs, under it.
 """
 
 import concurrent.futures
+import operator
 import sys
 import threading
 from collections import deque
@@ -68,7 +69,7 @@ class Executor(concurrent.futures.Executor):
     """
 
     def __init__(self, max_workers: int | None = None) -> None:
-        if max_workers is not None and max_workers < 1:
+        if max_workers is not None and operator.index(max_workers) < 1:
             raise ValueError(f"max_workers is at least 1, or None, not {max_workers}")
         self._proc: Any = here()
         self._guard = threading.Lock()  # guards the next three

@@ -10,7 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from types import FrameType
+from types import CoroutineType, FrameType
 from typing import Any, NamedTuple, TypeVar
 
 from grt._core.errors import set_reporter
@@ -74,6 +74,8 @@ def run(main: Callable[..., T], *args: Any, procs: int | None = None) -> T:
     grt's own code: then main's next blocking call raises it. A second Ctrl-C, while the cancelled goroutines clean up,
     abandons them. Ctrl-\\ (SIGQUIT) prints every goroutine's stack, and the program goes on (see `grt.debug.sigquit`).
     """
+    if not callable(main):
+        raise TypeError(f"grt.run needs a function and its arguments, grt.run(main, x), but got {main!r}")
     proc: Any = here()
     if proc.current is not proc.main:
         raise RuntimeError(
@@ -85,7 +87,11 @@ def run(main: Callable[..., T], *args: Any, procs: int | None = None) -> T:
     quits = quit.hold()
     try:
         try:
-            return main(*args)
+            value = main(*args)
+            if isinstance(value, CoroutineType):
+                value.close()
+                raise TypeError(f"{main!r} is async, which grt does not run: write it without async and await")
+            return value
         finally:
             wind_up(proc, before, several)
     finally:

@@ -84,6 +84,7 @@ class Editor(Terminal):
 
         super().__init__()
         self.prompt = b""
+        self.size = (0, 0)  # columns and lines of the terminal, as readline knows them
         self.readline = readline
         readline.set_completer(rlcompleter.Completer(names).complete)
         self.library = ctypes.CDLL(readline.__file__)  # through it, the library that it is linked with
@@ -102,13 +103,16 @@ class Editor(Terminal):
 
     def install(self) -> None:
         """Shows the prompt and lets readline have the keys from here on."""
-        width, height = os.get_terminal_size(self.fd)
+        self.size = width, height = os.get_terminal_size(self.fd)
         self.library.rl_set_screen_size(height, width)
         self.library.rl_callback_handler_install(self.prompt, self.take_line)
 
     def on_event(self, flags: int) -> None:
         if self.genuine and not self.state.value & READING:  # a goroutine has called input() meanwhile, or a debugger
             self.install()
+        elif self.size != os.get_terminal_size(self.fd):
+            self.size = os.get_terminal_size(self.fd)
+            self.library.rl_resize_terminal()
         self.library.rl_callback_read_char()
 
     def on_line(self, pointer: int | None) -> None:

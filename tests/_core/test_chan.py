@@ -231,6 +231,7 @@ def test_views_have_one_direction_only():
     assert receiving.recv_ok() == (None, False)
     assert not hasattr(sending, "recv") and not hasattr(receiving, "send") and not hasattr(receiving, "close")
     assert len(sending) == len(receiving) == 0 and sending and receiving
+    assert sending.capacity == receiving.capacity == 1
 
 
 def test_channels_are_generic_for_type_checkers():

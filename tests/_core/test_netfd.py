@@ -1,5 +1,6 @@
 """A descriptor's life among goroutines and threads: who is woken, what is given back, and when."""
 
+import contextlib
 import gc
 import os
 import random
@@ -158,6 +159,13 @@ def test_a_call_that_fails_leaves_what_has_come_to_the_next(failing):
     assert fd.read() == b"second"
     fd.close()
     far.close()
+
+
+@pytest.mark.parametrize("made", [grt.Conn, grt.Listener, lambda: NetFD.__new__(NetFD)])
+def test_one_that_never_got_its_descriptor_can_be_dropped(made):
+    with contextlib.suppress(TypeError):
+        made()
+    gc.collect()
 
 
 def test_an_error_names_the_descriptor():

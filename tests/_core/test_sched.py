@@ -242,6 +242,30 @@ def test_a_finalizer_run_by_the_collector_cannot_block_and_is_told_so():
     assert grt.go(max, 1, 2).result() == 2
 
 
+def test_a_finalizer_cannot_block_in_a_thread_that_had_not_used_grt_before_either():
+    errors = []
+
+    class Knot:
+        def __init__(self):
+            self.self = self
+
+        def __del__(self):
+            try:
+                grt.sleep(0)
+            except RuntimeError as error:
+                errors.append(str(error))
+
+    def program():
+        Knot()
+        gc.collect()
+        grt.sleep(0)  # the collection is over
+
+    thread = threading.Thread(target=program)
+    thread.start()
+    thread.join()
+    assert len(errors) == 1 and "this is a finalizer" in errors[0]
+
+
 def test_what_an_ended_goroutine_leaves_cannot_block_and_is_told_so():
     errors = []
 

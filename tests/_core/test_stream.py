@@ -23,6 +23,25 @@ def ends():
     far.close()
 
 
+# -- misuse
+
+
+def test_text_is_not_written(ends):
+    stream, far = ends
+    with pytest.raises(
+        TypeError, match=r"a bytes-like object is written, not str: encode it first, as in 'spam'.encode\(\)"
+    ):
+        stream.write("spam")
+    stream.write(b"eggs")
+    assert far.recv(9) == b"eggs"
+
+
+def test_a_deadline_that_is_no_number_is_named(ends):
+    stream, _ = ends
+    with pytest.raises(TypeError, match=r"a moment of time.monotonic or None, not '3'"):
+        stream.set_deadline("3")
+
+
 # -- up to a mark
 
 

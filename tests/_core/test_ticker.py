@@ -247,10 +247,12 @@ def test_a_timer_needs_a_number():
         grt.Timer(float("nan"))
     wrong: Any
     for wrong in (None, "1"):
-        with pytest.raises(TypeError):
+        with pytest.raises(TypeError, match=f"number of seconds, not {wrong!r}"):
             grt.Timer(wrong)
-        with pytest.raises(TypeError):
+        with pytest.raises(TypeError, match=f"number of seconds, not {wrong!r}"):
             grt.after_func(wrong, print)
+        with pytest.raises(TypeError, match=f"number of seconds above 0, not {wrong!r}"):
+            grt.Ticker(wrong)
     wrong = "spam"
     with pytest.raises(TypeError, match="needs a function"):
         grt.after_func(1, wrong)

@@ -97,8 +97,10 @@ def test_deadlines_are_moments_from_now_and_may_have_passed():
 
 
 def test_a_timeout_that_is_no_number_is_named():
-    with pytest.raises(ValueError, match="nan"):
+    with pytest.raises(ValueError, match="number of seconds or None, not nan"):
         deadline_of(math.nan)
+    with pytest.raises(TypeError, match="number of seconds or None, not '3'"):
+        deadline_of("3")  # type: ignore[arg-type]
 
 
 def test_a_virtual_clock_is_its_threads_alone():

@@ -67,6 +67,14 @@ def test_a_function_that_asks_for_itself_is_told():
         once.do(lambda: once.do(bool))
 
 
+def test_what_cannot_be_called_is_refused_and_the_call_is_still_to_come():
+    once, found = grt.sync.Once(), []
+    with pytest.raises(TypeError, match=r"once.do\(fn\), but got None"):
+        once.do(found.append(1))  # type: ignore[func-returns-value, arg-type]
+    once.do(lambda: found.append(2))
+    assert found == [1, 2]
+
+
 def test_threads_share_the_one_call():
     once, calls, seen = Once(), [], []
 

@@ -282,6 +282,11 @@ class RecvChan:
     def __repr__(self) -> str:
         return f"<RecvChan of {self.chan!r}>"
 
+    @property
+    def capacity(self) -> int:
+        """How many values the channel holds that nobody has received yet."""
+        return self.chan.capacity
+
     def __len__(self) -> int:
         return len(self.chan)
 
@@ -312,6 +317,11 @@ class SendChan:
 
     def __repr__(self) -> str:
         return f"<SendChan of {self.chan!r}>"
+
+    @property
+    def capacity(self) -> int:
+        """How many values the channel holds that nobody has received yet."""
+        return self.chan.capacity
 
     def __len__(self) -> int:
         return len(self.chan)

@@ -59,3 +59,6 @@ cdef class NetFD:
     cpdef object closed_error(self)
     cdef object late_error(self, Side side)
     cdef object named(self, object error)
+
+
+cdef bint is_made(NetFD what) except -1

@@ -286,7 +286,10 @@ class NetFD:
         self.move_deadline(self.news.wr, moment)
 
     def move_deadline(self, side: Side, moment: Any) -> None:
-        when = NEVER if moment is None else moment + 0.0  # a TypeError, if it is none
+        try:
+            when = NEVER if moment is None else moment + 0.0
+        except TypeError:
+            raise TypeError(f"a deadline is a moment of time.monotonic or None, not {moment!r}") from None
         if when != when:
             raise ValueError(f"a deadline is a moment of time.monotonic or None, not {moment!r}")
         news = self.news
@@ -354,7 +357,7 @@ class NetFD:
             close(fd)
 
     def __del__(self) -> None:
-        if not self.closed:
+        if is_made(self) and not self.closed:
             try:
                 warn_unclosed(self)
             finally:  # the warning may be an exception
@@ -378,6 +381,14 @@ class NetFD:
         if isinstance(error, OSError) and error.filename is None and error.errno is not None:
             error.filename = self.describe()
         return error
+
+
+def is_made(what: NetFD) -> bool:
+    """Whether what has got its descriptor: not if its __init__ was called wrongly, or not at all."""
+    try:
+        return what.news is not None
+    except AttributeError:
+        return False  # in the pure build
 
 
 def warn_unclosed(what: NetFD) -> None:

@@ -327,6 +327,7 @@ class ThreadEnd:
 def new_proc() -> Proc:
     """Makes the calling thread's Proc."""
     proc = Proc()
+    proc.busy = COLLECTING if getattr(_thread, "collecting", False) else 0  # a finalizer may be the first that comes
     _procs.add(proc)
     set_proc(proc)
     _thread.end = ThreadEnd(proc)
@@ -362,6 +363,7 @@ def end_program() -> None:
 
 def note_collection(phase: str, info: Any) -> None:
     """Hung into gc.callbacks: a finalizer that the collector runs must not park in the midst of something else."""
+    _thread.collecting = phase == "start"
     proc = peek()
     if proc is not None:
         if phase == "start":

@@ -486,8 +486,7 @@ class Proc(Scheduler):
             greenlet_kill(idle)
         greenlet_kill(self.launcher)
         self.idle.clear()
-        self.launcher = None
-        self.worker = None
+        self.launcher = self.worker = None
         self.head = self.tail = None
         set_proc(None)
 

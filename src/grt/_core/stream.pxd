@@ -61,3 +61,6 @@ cdef class Layered(Stream):
 @cython.final
 cdef class Chunks:
     cdef Stream source
+
+
+cpdef object octets(object data)

@@ -32,7 +32,7 @@ if not cython.compiled:
         shutdown_write,
     )
 
-__all__ = ["Layered", "Stream"]
+__all__ = ["Layered", "Stream", "octets"]
 
 CHUNK = 65536  # bytes asked for by a read without a size: what one loopback segment train holds
 LONGEST = 65536  # bytes that read_until gathers at most, unless told otherwise
@@ -274,7 +274,7 @@ class Stream(NetFD):
         how many bytes.
         """
         if type(data) is not bytes:
-            data = memoryview(data).cast("B")
+            data = octets(data)
         size = len(data)
         sent = 0
         side = self.news.wr
@@ -375,7 +375,7 @@ class Layered(Stream):
 
     def write(self, data: Any) -> None:
         """As Stream.write."""
-        view = memoryview(data).cast("B")
+        view = octets(data)
         size = len(view)
         sent = 0
         side = self.news.wr
@@ -413,3 +413,10 @@ class Chunks:
         if not data:
             raise StopIteration
         return data
+
+
+def octets(data: Any) -> Any:
+    """A view of the bytes of data, whatever buffer that is."""
+    if isinstance(data, str):
+        raise TypeError(f"a bytes-like object is written, not str: encode it first, as in {data[:20]!r}.encode()")
+    return memoryview(data).cast("B")

@@ -5,7 +5,7 @@ from grt._core.cswitch cimport caller_code, caller_offset
 from grt._core.csys cimport NEVER, mutex, mutex_lock, mutex_new, mutex_unlock
 from grt._core.goroutine cimport ENDED, Scheduler, here, peek
 from grt._core.timers cimport Timer as HeapTimer
-from grt._core.timers cimport now
+from grt._core.timers cimport moment_in, now
 
 
 @cython.final

@@ -16,7 +16,7 @@ from grt._core.chan import Chan, RecvChan
 from grt._core.go import go_for
 from grt._core.goroutine import Scheduler, here, peek
 from grt._core.timers import Timer as HeapTimer
-from grt._core.timers import now
+from grt._core.timers import moment_in, now
 
 try:
     import cython
@@ -218,13 +218,14 @@ def at_home(alarm: Alarm) -> Alarm:
 
 
 def moment_after(seconds: float) -> float:
-    moment = now() + seconds
-    if moment != moment:
-        raise ValueError(f"a timer is set to a number of seconds, not {seconds!r}")
-    return moment
+    return moment_in(seconds, "a timer is set to a number of seconds")
 
 
 def period_of(seconds: float) -> float:
-    if not seconds > 0:
-        raise ValueError(f"a ticker's period is a number of seconds above 0, not {seconds!r}")
-    return seconds
+    error: type[Exception] = ValueError
+    try:
+        if seconds > 0:
+            return seconds
+    except TypeError:
+        error = TypeError
+    raise error(f"a ticker's period is a number of seconds above 0, not {seconds!r}")

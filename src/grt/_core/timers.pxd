@@ -37,5 +37,7 @@ cdef class Timers:
 
 cpdef double now() except? -1
 
-@cython.locals(moment=double)
 cpdef double deadline_of(object timeout) except? -1
+
+@cython.locals(moment=double)
+cpdef double moment_in(object seconds, str what) except? -1

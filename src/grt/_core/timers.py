@@ -19,7 +19,7 @@ if not cython.compiled:
     from grt._core.pysys import NEVER
     from grt._core.pysys import now as clock
 
-__all__ = ["Timer", "Timers", "deadline_of", "now", "set_clock", "virtual_now"]
+__all__ = ["Timer", "Timers", "deadline_of", "moment_in", "now", "set_clock", "virtual_now"]
 
 virtual_clocks = 0  # how many threads have one
 _virtual = threading.local()
@@ -164,7 +164,15 @@ def deadline_of(timeout: float | None) -> float:
     """The moment at which a timeout in seconds from now is over; NEVER for None."""
     if timeout is None:
         return NEVER
-    moment = now() + timeout
+    return moment_in(timeout, "a timeout is a number of seconds or None")
+
+
+def moment_in(seconds: float, what: str) -> float:
+    """The moment so many seconds from now; what says, in an exception, which seconds these are."""
+    try:
+        moment = now() + seconds
+    except TypeError:
+        raise TypeError(f"{what}, not {seconds!r}") from None
     if moment != moment:
-        raise ValueError(f"a timeout is a number of seconds or None, not {timeout!r}")
+        raise ValueError(f"{what}, not {seconds!r}")
     return moment

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from grt import sock
-from grt._core.stream import Stream
+from grt._core.stream import Stream, octets
 from grt.address import show
 from grt.net.endpoint import Endpoint
 
@@ -76,7 +76,7 @@ class Conn(Stream, Endpoint):
 
         An exception's `sent` tells how many bytes of them all have been sent.
         """
-        views = [memoryview(buffer).cast("B") for buffer in buffers]
+        views = [octets(buffer) for buffer in buffers]
         if self.fileno() < 0:
             return self.write(b"".join(views))
         raw, sent = self.raw, 0

@@ -38,6 +38,8 @@ class Once:
         An exception of fn goes to the one who called it; done it is all the same. Raises TimeoutError if the call
         of another has not ended after timeout seconds, and RuntimeError if fn, or what it calls, asks for itself.
         """
+        if not callable(fn):
+            raise TypeError(f"once.do needs a function that it may call, once.do(fn), but got {fn!r}")
         if self.done:
             return
         if self._caller is current():
