@@ -30,6 +30,7 @@ __all__ = [
     "compiled",
     "connect",
     "find",
+    "part",
     "linger_zero",
     "listen",
     "local_address",
@@ -163,6 +164,10 @@ def caught() -> BaseException:
 
 def find(data: bytes, mark: bytes, start: int) -> int:
     return data.find(mark, start)
+
+
+def part(data: bytes, start: int, end: int) -> bytes:
+    return data[start:end]
 
 
 def accept(fd: int) -> tuple[int, Address] | None:

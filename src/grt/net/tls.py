@@ -19,6 +19,7 @@ __all__ = ["TLSConn", "client_context", "shake_hands", "start_tls", "wrap_listen
 
 CHUNK = 65536  # bytes of ciphertext read at a time
 PIECE = 131072  # bytes of plaintext encrypted at a time: eight records
+RECORD = 16384  # bytes of plaintext in a record of TLS at most, and so the most that one call decrypts
 
 
 class TLSConn(Layered, Conn):
@@ -118,12 +119,13 @@ class TLSConn(Layered, Conn):
         if self.early:
             data, self.early = self.early[:size], self.early[size:]
             return data
+        most = size if size < RECORD else RECORD
         while not self.ended:
             if self.hungry:
                 self.feed()
                 self.hungry = False
             try:
-                data = self.tls.read(size)
+                data = self.tls.read(most)
             except ssl.SSLWantReadError:
                 self.hungry = True
                 if self.outgoing.pending and not self.sending.locked:  # else whoever sends takes this along
@@ -133,8 +135,10 @@ class TLSConn(Layered, Conn):
                 data = b""
             except ssl.SSLEOFError as error:
                 raise ssl.SSLEOFError(error.errno, f"{self.describe()} was cut short: no close_notify came") from None
-            self.ended = not data  # close_notify
-            self.hungry = not self.incoming.pending and not self.tls.pending()
+            if not data:  # close_notify
+                self.ended = True
+            elif not self.incoming.pending and (len(data) < most or not self.tls.pending()):
+                self.hungry = True
             return data
         return b""
 
@@ -143,11 +147,12 @@ class TLSConn(Layered, Conn):
     def push(self, data: Any) -> int:
         if not self.shaken:
             self.handshake()
-        self.flush()
+        if self.unsent or self.outgoing.pending:
+            self.flush()
         if not data:
             self.transport.write(data)  # which may have kept something back, too
             return 0
-        count = self.tls.write(data[:PIECE])
+        count: int = self.tls.write(data if len(data) <= PIECE else data[:PIECE])
         try:
             self.flush()
         except BaseException as error:
@@ -159,8 +164,10 @@ class TLSConn(Layered, Conn):
         """Sends what has been encrypted."""
         while self.unsent or self.outgoing.pending:
             with self.sending:
-                data = self.unsent + self.outgoing.read()
-                self.unsent = b""
+                data = self.outgoing.read()
+                if self.unsent:
+                    data = self.unsent + data
+                    self.unsent = b""
                 try:
                     self.transport.write(data)
                 except BaseException as error:
