@@ -1,4 +1,4 @@
-"""Compiles the core where a C compiler is present; installs it as plain Python, with a notice, where none is.
+"""Compiles the core and net/sealed where a C compiler is present; installs plain Python, with a notice, elsewhere.
 
 GRT_PURE=1              do not compile
 GRT_REQUIRE_COMPILED=1  fail instead of falling back to plain Python
@@ -12,7 +12,8 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-CORE = Path("src/grt/_core")
+SOURCES = Path("src")
+CORE = SOURCES / "grt" / "_core"
 
 
 class OptionalBuild(build_ext):
@@ -38,7 +39,7 @@ def extensions():
     headers = sorted(str(header) for header in (CORE / "csys").glob("*.h"))
     found = [
         Extension(
-            f"grt._core.{pxd.stem}",
+            ".".join(pxd.relative_to(SOURCES).with_suffix("").parts),
             [str(pxd.with_suffix(".py"))],
             include_dirs=[str(CORE / "csys"), str(Path(greenlet.__file__).parent)],
             depends=headers,
@@ -46,7 +47,7 @@ def extensions():
             libraries=libraries,
             extra_compile_args=["-O2", "-fno-inline-functions-called-once", "-Wno-unused-function"],
         )
-        for pxd in sorted(CORE.glob("*.pxd"))
+        for pxd in sorted([*CORE.glob("*.pxd"), *CORE.parent.glob("net/*.pxd")])
         if pxd.with_suffix(".py").exists()
     ]
     return cythonize(

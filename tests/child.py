@@ -14,10 +14,17 @@ children: "weakref.WeakSet[subprocess.Popen[str]]" = weakref.WeakSet()  # for wh
 
 
 def spawn(
-    program: str, pass_fds: Sequence[int] = (), stdin: int | None = None, **environ: str
+    program: str,
+    pass_fds: Sequence[int] = (),
+    stdin: int | None = None,
+    under: Sequence[str] = (),
+    **environ: str,
 ) -> "subprocess.Popen[str]":
-    """Starts program, which should print "ready" when the test may go on. A busy machine is no stall of its."""
-    command = [sys.executable, "-c", textwrap.dedent(program)]
+    """Starts program, which should print "ready" when the test may go on. A busy machine is no stall of its.
+
+    under is the command that starts it, if it is not to be started directly.
+    """
+    command = [*under, sys.executable, "-c", textwrap.dedent(program)]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "error", "GRT_STALL": "0", **environ}
     child = subprocess.Popen(
         command,

@@ -254,6 +254,22 @@ def test_a_timeout_around_cancels_the_group_and_is_raised_behind_it():
     assert "0.005" in str(caught.value)
 
 
+def test_a_timeout_that_ends_the_blocks_own_call_is_raised_once_and_waits_for_the_children():
+    log = []
+
+    def child():
+        try:
+            grt.sleep(60)
+        finally:
+            grt.sleep(0.001)
+            log.append("cleaned up")
+
+    with pytest.raises(TimeoutError, match=r"0\.005 s"), grt.timeout(0.005) as limit, grt.group() as group:
+        group.go(child)
+        grt.sleep(60)
+    assert limit.expired and log == ["cleaned up"]
+
+
 def test_a_timeout_inside_that_the_block_handles_leaves_the_group_alone():
     with grt.group() as group:
         g = group.go(grt.sleep, 0.005)

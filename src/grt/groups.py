@@ -160,6 +160,8 @@ class Group(Scope):
         if error is not None:
             self.keep_error(error)
             self.cancel()
+            if scope is not None and scope.earliest().expired:  # which has been said, and the clean-up takes its time
+                g.set_deadline(NEVER, None)
         try:
             while True:
                 try:

@@ -73,7 +73,8 @@ MAY_IMPORT = {
     "net.resolver": "offload scope sync _core.semaphore",
     "net.tcp": "address groups net.conn net.listener net.resolver sock _core.chan",
     "net.unix": "net.conn net.listener _core.go",
-    "net.tls": "net.conn net.listener scope _core.semaphore _core.stream",
+    "net.sealed": "_core.semaphore _core.stream",
+    "net.tls": "net.conn net.listener net.sealed scope",
     "net.packet": "address net.endpoint net.resolver net.unix _core.errors",
     "net.stdio": "net.conn _core.stream",
     "net.networks": "address net.conn net.listener net.resolver net.tcp net.tls net.unix scope sock",
@@ -105,6 +106,7 @@ DOORS = {
 TESTED_BY = {
     "_core.readiness": "_core.netfd",
     "net.conn": "net.tcp",
+    "net.sealed": "net.tls",
     "net.endpoint": "net.tcp",
     "net.listener": "net.tcp",
     "net.networks": "net.dial",

@@ -19,6 +19,7 @@ cdef extern from "sys.h":
     Py_ssize_t send_or_failed "grt_send"(int fd, object data, Py_ssize_t offset) noexcept
     object caught "grt_caught"()
     Py_ssize_t find "grt_find"(object data, object mark, Py_ssize_t start) noexcept
+    bytes part "grt_part"(bytes data, Py_ssize_t start, Py_ssize_t end)
     object accept "grt_accept"(int fd)
     int bind "grt_bind"(int fd, object address) except -2
     int connect "grt_connect"(int fd, object address) except -2

@@ -40,6 +40,7 @@ __all__ = [
     "mutex_new",
     "mutex_unlock",
     "now",
+    "part",
     "recv",
     "recv_into",
     "recv_or_error",
@@ -163,6 +164,10 @@ def caught() -> BaseException:
 
 def find(data: bytes, mark: bytes, start: int) -> int:
     return data.find(mark, start)
+
+
+def part(data: bytes, start: int, end: int) -> bytes:
+    return data[start:end]
 
 
 def accept(fd: int) -> tuple[int, Address] | None:

@@ -1,7 +1,7 @@
 cimport cython
 
 from grt._core.csys cimport (
-    FAILED, NEVER, WOULD_BLOCK, caught, find, recv_into, recv_or_error, send_or_failed, shutdown_write,
+    FAILED, NEVER, WOULD_BLOCK, caught, find, part, recv_into, recv_or_error, send_or_failed, shutdown_write,
 )
 from grt._core.goroutine cimport NEWS, Goroutine
 from grt._core.netfd cimport NetFD

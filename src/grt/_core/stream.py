@@ -26,6 +26,7 @@ if not cython.compiled:
         WOULD_BLOCK,
         caught,
         find,
+        part,
         recv_into,
         recv_or_error,
         send_or_failed,
@@ -98,10 +99,10 @@ class Stream(NetFD):
         rest = self.rest
         if end < len(rest):
             self.at = end
-            return rest[at:end]
+            return part(rest, at, end)
         self.rest = b""
         self.at = 0
-        return rest[at:] if at else rest
+        return part(rest, at, len(rest)) if at else rest
 
     def receive(self, side: Side, g: Goroutine, size: int) -> Any:
         """What comes next, inside side: bytes, or what `give_up` is to be told."""
@@ -136,7 +137,7 @@ class Stream(NetFD):
         while len(self.rest) - self.at < size:
             if not self.more(side, g):
                 break
-        data = self.rest[self.at : self.at + size]
+        data = part(self.rest, self.at, self.at + size)
         self.leave(side)
         return data
 
@@ -375,15 +376,18 @@ class Layered(Stream):
 
     def write(self, data: Any) -> None:
         """As Stream.write."""
-        view = octets(data)
-        size = len(view)
+        if type(data) is not bytes:
+            data = octets(data)
+        size = len(data)
         sent = 0
         side = self.news.wr
-        g = self.take_to_write(side)
+        g = self.try_take(side)
+        if g is None:
+            g = self.take_to_write(side)
         while True:  # once at least: it may have kept something back
             side.ready = False
             try:
-                count = self.push(view[sent:])
+                count = self.push(memoryview(data)[sent:] if sent > 0 else data)
             except BaseException as error:
                 self.give_up_writing(g, error, sent + getattr(error, "sent", 0))
             sent += count

@@ -1,49 +1,32 @@
 """TLS over any connection, by the standard library's ssl: what it encrypts and decrypts passes through memory.
 
-Invariants: what has been encrypted is sent in that order and once, also when the write that made it was cut short: it
-is `unsent` until then, so a timed-out write leaves the stream whole. A stream that ends without the peer's goodbye
-(close_notify) is an error, for it may have been cut.
-Threads: any; one goroutine at a time is in `pull`, one in `push`, one sends (`sending`).
+Invariants: a stream that ends without the peer's goodbye (close_notify) is an error, for it may have been cut.
+Threads: any, as for Sealed.
 """
 
 import ssl
 from typing import Any
 
-from grt._core.semaphore import Mutex
-from grt._core.stream import Layered
 from grt.net.conn import Conn
 from grt.net.listener import Listener
+from grt.net.sealed import PIECE, Sealed
 from grt.scope import timeout as time_limit
 
 __all__ = ["TLSConn", "client_context", "shake_hands", "start_tls", "wrap_listener"]
 
-CHUNK = 65536  # bytes of ciphertext read at a time
-PIECE = 131072  # bytes of plaintext encrypted at a time: eight records
 
-
-class TLSConn(Layered, Conn):
+class TLSConn(Sealed, Conn):
     """A connection over TLS. The handshake is made by the first read or write, or by `handshake`."""
 
-    __slots__ = (
-        "early", "ended", "hungry", "incoming", "outgoing", "sending", "shaken", "shaking", "tls", "transport",
-        "unsent",
-    )  # fmt: skip
+    __slots__ = ()
 
     network = "tls"
 
     def __init__(self, transport: Conn, context: ssl.SSLContext, **side: Any) -> None:
         super().__init__(-1, None)
-        self.transport = transport  # what carries the ciphertext; this connection's to close from now on
-        self.incoming = ssl.MemoryBIO()
-        self.outgoing = ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self.incoming, self.outgoing, **side)  # the ssl.SSLObject: version(), cipher(), ...
-        self.shaken = False  # whether the handshake is over
-        self.shaking = Mutex()  # whoever makes it holds this
-        self.sending = Mutex()  # whoever hands ciphertext to the transport holds this
-        self.unsent = b""  # ciphertext that a write which was cut short has left
-        self.hungry = False  # whether nothing is left to decrypt
-        self.early = b""  # decrypted before it was asked for
-        self.ended = False  # whether the peer has said goodbye
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        engine = context.wrap_bio(incoming, outgoing, **side)
+        self.begin(transport, engine, incoming, outgoing, ssl.SSLWantReadError)
 
     # -- what the connection is
 
@@ -102,71 +85,14 @@ class TLSConn(Layered, Conn):
                 if not self.shaken:
                     self.feed()
 
-    def feed(self) -> None:
-        """Takes ciphertext in; waits for it."""
-        data = self.transport.read(CHUNK)
-        if data:
-            self.incoming.write(data)
-        else:
-            self.incoming.write_eof()
+    # -- reading and writing, beside what Sealed does
 
-    # -- reading
-
-    def pull(self, size: int) -> bytes:
-        if not self.shaken:
-            self.handshake()
-        if self.early:
-            data, self.early = self.early[:size], self.early[size:]
-            return data
-        while not self.ended:
-            if self.hungry:
-                self.feed()
-                self.hungry = False
-            try:
-                data = self.tls.read(size)
-            except ssl.SSLWantReadError:
-                self.hungry = True
-                if self.outgoing.pending and not self.sending.locked:  # else whoever sends takes this along
-                    self.flush()
-                continue
-            except ssl.SSLZeroReturnError:  # the same as b"", after our own goodbye
-                data = b""
-            except ssl.SSLEOFError as error:
-                raise ssl.SSLEOFError(error.errno, f"{self.describe()} was cut short: no close_notify came") from None
-            self.ended = not data  # close_notify
-            self.hungry = not self.incoming.pending and not self.tls.pending()
-            return data
-        return b""
-
-    # -- writing
-
-    def push(self, data: Any) -> int:
-        if not self.shaken:
-            self.handshake()
-        self.flush()
-        if not data:
-            self.transport.write(data)  # which may have kept something back, too
-            return 0
-        count = self.tls.write(data[:PIECE])
-        try:
-            self.flush()
-        except BaseException as error:
-            error.sent = count  # type: ignore[attr-defined]  # the next write sends it
-            raise
-        return count
-
-    def flush(self) -> None:
-        """Sends what has been encrypted."""
-        while self.unsent or self.outgoing.pending:
-            with self.sending:
-                data = self.unsent + self.outgoing.read()
-                self.unsent = b""
-                try:
-                    self.transport.write(data)
-                except BaseException as error:
-                    self.unsent = data[getattr(error, "sent", 0) :]
-                    error.sent = 0  # type: ignore[attr-defined]
-                    raise
+    def judge_end(self, error: BaseException) -> bytes:
+        if isinstance(error, ssl.SSLZeroReturnError):  # the same as b"", after our own goodbye
+            return b""
+        if isinstance(error, ssl.SSLEOFError):
+            raise ssl.SSLEOFError(error.errno, f"{self.describe()} was cut short: no close_notify came") from None
+        raise error
 
     def try_flush(self) -> None:
         """As flush, as far as the transport takes it at once: never waits."""

@@ -161,6 +161,12 @@ static inline Py_ssize_t grt_find(PyObject *data, PyObject *mark, Py_ssize_t sta
     return found != NULL ? found - bytes : -1;
 }
 
+/* data[start:end], without objects for the numbers. */
+static inline PyObject *grt_part(PyObject *data, Py_ssize_t start, Py_ssize_t end) {
+    Py_ssize_t size = PyBytes_GET_SIZE(data);
+    return PyBytes_FromStringAndSize(PyBytes_AS_STRING(data) + start, (end < size ? end : size) - start);
+}
+
 /* As grt_recv, but an exception is returned. */
 static inline PyObject *grt_recv_or_error(int fd, Py_ssize_t size) {
     PyObject *data = grt_recv(fd, size);

@@ -1,0 +1,31 @@
+cimport cython
+
+from grt._core.semaphore cimport Mutex
+from grt._core.stream cimport Layered, Stream
+
+
+cdef class Sealed(Layered):
+    cdef public Stream transport
+    cdef public object tls
+    cdef object decrypt
+    cdef object encrypt
+    cdef public object incoming
+    cdef public object outgoing
+    cdef object starved
+    cdef public bint shaken
+    cdef public Mutex shaking
+    cdef public Mutex sending
+    cdef public bytes unsent
+    cdef public bint hungry
+    cdef public bytes early
+    cdef public bint ended
+
+    @cython.locals(data=bytes)
+    cpdef object feed(self)
+    @cython.locals(data=bytes, most=Py_ssize_t)
+    cpdef object pull(self, Py_ssize_t size)
+    @cython.locals(size=Py_ssize_t, count=Py_ssize_t)
+    cpdef Py_ssize_t push(self, object data) except -2
+    cpdef object flush(self)
+    @cython.locals(data=bytes)
+    cdef object send_sealed(self)
