@@ -10,7 +10,7 @@ import pytest
 import grt
 
 ROOT = Path(__file__).parents[2]
-GUIDES = ["docs/for-go-programmers.md", "docs/for-gevent-programmers.md", "docs/testing.md"]
+GUIDES = ["docs/for-go-programmers.md", "docs/for-gevent-programmers.md", "docs/testing.md", "docs/network.md"]
 PROGRAM = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PATIENCE = 30
 
