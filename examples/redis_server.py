@@ -14,8 +14,7 @@ from typing import Any
 
 import grt
 
-LIMIT = 512 << 20  # bytes of an argument, Redis's own limit
-ENOUGH = 65536  # bytes of answers kept back while a pipeline is read
+LIMIT, ENOUGH = 512 << 20, 65536  # bytes: of an argument, as in Redis; of answers kept back while a pipeline is read
 
 
 class Refused(Exception):
@@ -125,9 +124,8 @@ def command(conn: grt.Conn) -> list[bytes]:
     line = conn.read_line()
     if line[:1] != b"*":
         return line.split()
-    return [
-        conn.read_exactly(length(conn.read_line(), b"$", LIMIT) + 2)[:-2] for _ in range(length(line, b"*", 1 << 20))
-    ]
+    sizes = length(line, b"*", 1 << 20)
+    return [conn.read_exactly(length(conn.read_line(), b"$", LIMIT) + 2)[:-2] for _ in range(sizes)]
 
 
 def serve(conn: grt.Conn) -> None:
