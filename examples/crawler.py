@@ -32,7 +32,7 @@ def visit(url: str, seats: grt.sync.Semaphore, visits: grt.Chan[tuple[str, str, 
             conn.write(f"GET {target} HTTP/1.0\r\nHost: {parts.netloc}\r\n\r\n".encode())
             status, _, page = b"".join(conn).decode(errors="replace").partition("\r\n")
         links = [urldefrag(urljoin(url, link)).url for link in Links(page).found]
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, AssertionError) as error:  # the last is html.parser's, for some of what is no HTML
         status, links = f"{type(error).__name__}: {error}", []
     visits.send((url, status, links))
 

@@ -75,7 +75,7 @@ def file_of(root: Path, request: h11.Request) -> tuple[Path, int]:
 def span_of(request: h11.Request, size: int) -> tuple[int, int, HTTPStatus]:
     """(first, count, status) of the bytes that a request asks for. Several ranges, or nonsense, mean the whole."""
     wanted = dict(request.headers).get(b"range", b"").decode("latin-1")
-    match = re.fullmatch(r"bytes=(\d*)-(\d*)", wanted)
+    match = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", wanted)
     if match is None or match.groups() == ("", ""):
         return 0, size, HTTPStatus.OK
     first, last = match.groups()

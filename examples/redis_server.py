@@ -3,8 +3,7 @@
     python examples/redis_server.py :6379
     redis-cli set greeting hello ex 60
 
-A goroutine for each client, blocking-style reads, and no lock: goroutines take turns where they block, and no command
-does that.
+A goroutine for each client, and no lock: goroutines take turns where they block, and no command does that.
 """
 
 import sys
@@ -15,8 +14,7 @@ from typing import Any
 
 import grt
 
-LIMIT = 512 << 20  # bytes of an argument, Redis's own limit
-ENOUGH = 65536  # bytes of answers kept back while a pipeline is read
+LIMIT, ENOUGH = 512 << 20, 65536  # bytes: of an argument, as in Redis; of answers kept back while a pipeline is read
 
 
 class Refused(Exception):
@@ -90,7 +88,7 @@ def lrange(key: bytes, start: bytes, stop: bytes) -> bytes:
 
 
 COMMANDS: dict[bytes, Callable[..., bytes]] = {
-    b"PING": lambda *message: bulk(*message) if message else b"+PONG\r\n", b"ECHO": bulk,
+    b"PING": lambda *message: bulk(*message) if message else b"+PONG\r\n", b"ECHO": bulk, b"": lambda: b"",
     b"GET": lambda key: bulk(value_of(key, bytes)), b"SET": put, b"DEL": delete, b"INCR": incr,
     b"LPUSH": lpush, b"LRANGE": lrange, b"COMMAND": lambda *_: array([]),
     b"CONFIG": lambda get, name: array([name, b""]),  # clients ask before they begin
@@ -98,26 +96,25 @@ COMMANDS: dict[bytes, Callable[..., bytes]] = {
 
 
 def answer(words: list[bytes]) -> bytes:
-    call = COMMANDS.get(words[0].upper())
-    if call is None:
-        return f"-ERR unknown command {words[0][:128]!r}\r\n".encode()
+    name, *args = words or [b""]
     try:
-        return call(*words[1:])
+        return COMMANDS[name.upper()](*args)
+    except KeyError:
+        return f"-ERR unknown command {name[:128]!r}\r\n".encode()
     except Refused as refused:
         return f"-{refused}\r\n".encode()
     except TypeError:
-        return f"-ERR wrong number of arguments for {words[0]!r}\r\n".encode()
+        return f"-ERR wrong number of arguments for {name!r}\r\n".encode()
 
 
-SHORT = {mark: {b"%b%d\r\n" % (mark, size): size for size in range(1000)} for mark in (b"*", b"$")}  # looked up
+SHORT = {mark: {b"%b%d\r\n" % (mark, size): size for size in range(1000)} for mark in (b"*", b"$")}
 
 
 def length(line: bytes, mark: bytes, most: int) -> int:
-    found = SHORT[mark].get(line)
-    if found is not None:
-        return found
-    digits = line[1:-2]
-    if not line.startswith(mark) or not digits.isdigit() or (found := int(digits)) > most:
+    found = SHORT[mark].get(line, -1)  # nearly always one of these
+    if found < 0 and line[:1] == mark and line[1:-2].isdigit() and len(line) < 20:
+        found = int(line[1:-2])
+    if not 0 <= found <= most:
         raise Broken(f"Protocol error: expected {mark.decode()} and a number up to {most}")
     return found
 
@@ -127,8 +124,8 @@ def command(conn: grt.Conn) -> list[bytes]:
     line = conn.read_line()
     if line[:1] != b"*":
         return line.split()
-    sizes = range(length(line, b"*", 1 << 20))
-    return [conn.read_exactly(length(conn.read_line(), b"$", LIMIT) + 2)[:-2] for _ in sizes]
+    sizes = length(line, b"*", 1 << 20)
+    return [conn.read_exactly(length(conn.read_line(), b"$", LIMIT) + 2)[:-2] for _ in range(sizes)]
 
 
 def serve(conn: grt.Conn) -> None:
@@ -137,8 +134,7 @@ def serve(conn: grt.Conn) -> None:
         while server.next_request(conn):
             replies = b""
             while True:
-                words = command(conn)
-                replies += answer(words) if words else b""
+                replies += answer(command(conn))
                 if not conn.buffered or len(replies) > ENOUGH:  # else the rest of a pipeline is there
                     break
             conn.write(replies)

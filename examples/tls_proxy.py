@@ -41,7 +41,10 @@ def proxy(client: TLSConn, address: str) -> None:
 
 def main(listen: str, target: str, certificate: str, key: str) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate, key)
+    try:
+        context.load_cert_chain(certificate, key)
+    except OSError as error:  # which does not name the file
+        sys.exit(f"the certificate {certificate} and the key {key} cannot be used: {error}")
     grt.Server(lambda client: proxy(client, target)).run("tcp", listen, tls=context)
 
 

@@ -5,6 +5,7 @@ import hashlib
 import os
 import shutil
 import socket
+import ssl
 import struct
 import subprocess
 import threading
@@ -12,10 +13,14 @@ import time
 
 import pytest
 
+import grt
+from examples import tls_proxy as example
+from grt.net import TLSConn
+from tests.clients.streams import WHOLE, feed
 from tests.examples.test_examples import PATIENCE, dial, free_port, running_with
-from tests.net.certificates import made, needs_openssl
+from tests.net.certificates import client_context, made, needs_openssl, server_context
 
-FORWARDED = int(os.environ.get("GRT_FORWARD", str(64 << 20)))  # bytes each way; 1 GiB takes seconds more
+FORWARDED = 1 << 30 if WHOLE else 64 << 20  # bytes each way
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 
 
@@ -104,11 +109,34 @@ def test_a_client_that_never_finishes_its_handshake_holds_up_nobody():
         assert "Traceback" not in process.stderr.read()
 
 
+@needs_openssl
+@pytest.mark.timeout(1200)
+def test_no_stream_of_bytes_breaks_the_tls_proxy(capsys):
+    outgoing, context = ssl.MemoryBIO(), server_context()
+    client = client_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    hello = outgoing.read()
+
+    def junk(rng):
+        said = bytearray(hello[: rng.randrange(len(hello))] if rng.random() < 0.3 else hello)
+        for _ in range(rng.randrange(8)):
+            if said:
+                said[rng.randrange(len(said))] = rng.randrange(256)
+        return bytes(said) + rng.randbytes(rng.choice([0, 0, 100]))
+
+    server = grt.Server(lambda client: example.proxy(client, "127.0.0.1:1"))
+    feed(lambda conn: server.serve_conn(TLSConn(conn, context, server_side=True)), junk, 500)
+    assert server.connections == 0
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def memory_of(process):
     with open(f"/proc/{process.pid}/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+@pytest.mark.timeout(1200)
 def test_much_passes_both_ways_and_memory_stays():
     digests = {}
 

@@ -10,7 +10,9 @@ import pytest
 import grt
 
 ROOT = Path(__file__).parents[2]
-GUIDES = ["docs/for-go-programmers.md", "docs/for-gevent-programmers.md", "docs/testing.md", "docs/parallelism.md"]
+GUIDES = [
+    f"docs/{name}.md" for name in ("for-go-programmers", "for-gevent-programmers", "testing", "network", "parallelism")
+]
 PROGRAM = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PATIENCE = 30
 

@@ -1,4 +1,4 @@
-"""Peers behind a bad network: packets lost and late, a black hole, a cable that is cut. Each in a process of its own."""
+"""Peers behind a bad network: packets lost and late, black holes, cut cables. Each in a process of its own."""
 
 import subprocess
 

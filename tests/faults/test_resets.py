@@ -1,4 +1,4 @@
-"""A reset in every state that a connection can be in, peers that take a byte at a time, and peers that are half gone."""
+"""A reset in every state of a connection, peers that take a byte at a time, and peers that are half gone."""
 
 import socket
 import struct
