@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+
 from tests.child import run_program
 
 # Stacks of many sizes, lists that grow past where such a stack would fit, and in the midst of it the end of tracing.
