@@ -28,9 +28,7 @@ def ends():
 
 def test_text_is_not_written(ends):
     stream, far = ends
-    with pytest.raises(
-        TypeError, match=r"a bytes-like object is written, not str: encode it first, as in 'spam'.encode\(\)"
-    ):
+    with pytest.raises(TypeError, match=r"a bytes-like object is written, not str: .* 'spam'.encode\(\)"):
         stream.write("spam")
     stream.write(b"eggs")
     assert far.recv(9) == b"eggs"
