@@ -120,7 +120,7 @@ FUNCTION_LINES = 60
 # Of code in the core's .py files, without blanks, comments, docstrings, the twins of the C and their imports. It was
 # 2500 until reading up to a mark and deadlines of descriptors came in, which only there are fast enough.
 # Several Procs that share their work came in after that.
-CORE_LINES = 3050
+CORE_LINES = 3100
 CORE_MODULES = 17
 FRAMES_TO_SYSTEM_CALL = 2  # Python frames between the caller of conn.read and the recv system call, in the pure build
 FRAMES_TO_SCHEDULER = 3  # and those between it and Proc.schedule

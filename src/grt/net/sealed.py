@@ -28,7 +28,7 @@ class Sealed(Layered):
         "starved", "tls", "transport", "unsent",
     )  # fmt: skip
 
-    def begin(self, transport: Stream, engine: Any, incoming: Any, outgoing: Any, starved: type[Exception]) -> None:
+    def begin(self, transport: Any, engine: Any, incoming: Any, outgoing: Any, starved: type[Exception]) -> None:
         self.transport = transport  # what carries the ciphertext; this stream's to close from now on
         self.tls = engine  # the ssl.SSLObject: version(), cipher(), ...
         self.decrypt = engine.read

@@ -48,7 +48,8 @@ class TLSConn(Sealed, Conn):
     @property
     def alpn(self) -> str | None:
         """The protocol that both sides have agreed on (ALPN), None before the handshake or without one."""
-        return self.tls.selected_alpn_protocol()
+        name: str | None = self.tls.selected_alpn_protocol()
+        return name
 
     @property
     def session(self) -> Any:
