@@ -49,7 +49,7 @@ if not cython.compiled:
     BUDGET = 128  # calls that may succeed at once before the caller gives way, so that a flood starves nobody
     HELD = 3  # references to a goroutine that has just ended which are the scheduler's own
     SILENCE = 0.1  # seconds without any news before on_silence is asked
-    MAX_IDLE = 1024  # worker greenlets kept for reuse, about 6 KB each
+    MAX_IDLE = 1024  # worker greenlets kept for reuse, about 5 KB each
     BLOCK = 1024  # goroutine ids taken at once
 
 __all__ = ["Proc", "Sharing"]

@@ -11,7 +11,7 @@ Threads: any; one goroutine at a time is in `pull`, one in `push`, one sends (`s
 from typing import Any
 
 from grt._core.semaphore import Mutex
-from grt._core.stream import Layered, Stream
+from grt._core.stream import Layered
 
 __all__ = ["PIECE", "Sealed"]
 
