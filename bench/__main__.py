@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench import environment
 
-JOBS = ("echo", "micro", "idle", "redis", "tls", "bulk", "crowd")
+JOBS = ("echo", "micro", "idle", "redis", "tls", "bulk", "crowd", "procs")
 
 
 def words(text):

@@ -1,12 +1,12 @@
 """Who is compared: one line for each program.
 
-A contender of kind "micro" runs the job that it is given where its command has {}; all others are servers that take a
-port there. Commands run in peers/.
+A contender of kind "micro" runs the job that it is given where its command has {}, one of kind "procs" takes seconds
+there; all others are servers that take a port. Commands run in peers/.
 """
 
 from dataclasses import dataclass
 
-from bench.environment import COMPILED, PURE, ROOT, python_of
+from bench.environment import COMPILED, FREE, PURE, ROOT, python_of
 from bench.programs import BUILT, CERTIFICATE, KEY
 
 BASELINE = "grt"  # ratios are of this one to the others
@@ -23,7 +23,7 @@ class Contender:
         return [str(part).replace("{}", str(argument)) for part in self.command]
 
 
-PY, PURE_PY = python_of(COMPILED), python_of(PURE)
+PY, PURE_PY, FREE_PY = python_of(COMPILED), python_of(PURE), python_of(FREE)
 REDIS = ROOT / "examples" / "redis_server.py"
 
 CONTENDERS = (
@@ -65,6 +65,8 @@ CONTENDERS = (
     Contender("gevent", "bulk", "gevent", (PY, "gevent_bulk.py", "{}")),
     Contender("uvloop stream", "bulk", "uvloop", (PY, "asyncio_bulk.py", "{}", "uvloop")),
     Contender("grt", "crowd", "grt", (PY, "grt_deadlines.py", "{}")),
+    Contender("1 Proc", "procs", "grt free-threaded", (FREE_PY, "grt_procs.py", "{}", 1)),
+    Contender("2 Procs", "procs", "grt free-threaded", (FREE_PY, "grt_procs.py", "{}", 2)),
 )
 
 

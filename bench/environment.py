@@ -6,7 +6,6 @@ The runner moves into it, so that what is measured does not depend on what the c
 import os
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -15,6 +14,8 @@ REQUIREMENTS = Path(__file__).parent / "requirements.txt"
 WORK = Path(__file__).parent / ".work"  # everything that is built; git ignores it
 COMPILED = WORK / "venv"  # holds the runner, the peers and the compiled grt
 PURE = WORK / "pure"  # holds nothing but grt's pure build
+FREE = WORK / "free-threaded"  # the compiled build, on an interpreter without a GIL
+FREE_THREADED = "GRT_BENCH_FREE_THREADED"  # names that interpreter in the environment
 ENTERED = "GRT_BENCH_ENTERED"
 
 
@@ -35,10 +36,10 @@ def python_of(folder):
     return folder / "bin" / "python"
 
 
-def make(folder):
+def make(folder, python=sys.executable):
     if not python_of(folder).exists():
         print(f"making {folder.relative_to(ROOT)}", file=sys.stderr)
-        venv.create(folder, with_pip=True)
+        subprocess.run([python, "-m", "venv", folder], check=True, timeout=300)
 
 
 def pip(folder, *arguments, env=None):

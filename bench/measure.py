@@ -6,7 +6,7 @@ import json
 import subprocess
 import time
 
-from bench.process import LOAD_CORE, SERVER_CORE, Failed, cpu_seconds, output_of, rss, serving, started
+from bench.process import LOAD_CORE, SERVER_CORE, TWO_CORES, Failed, cpu_seconds, output_of, rss, serving, started
 from bench.programs import LOAD, LOAD_TLS
 
 SIZES = (64, 16 * 1024)  # of an echoed message
@@ -97,6 +97,11 @@ def bulk(contender, seconds):
     """MB each second that one connection carries to a client."""
     with serving(contender) as (_, port):
         return {"bulk/mb": float(output_of([str(LOAD), "--drain", str(port), str(seconds)], LOAD_CORE, OPENING))}
+
+
+def procs(contender, seconds):
+    """Pieces of computing each second, with both cores at hand."""
+    return {"procs/rate": float(output_of(contender.command_for(seconds), TWO_CORES, MICRO_LIMIT))}
 
 
 def redis(contender, pipeline, seconds):

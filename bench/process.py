@@ -16,6 +16,7 @@ PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 START_TIMEOUT = 20.0
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, LOAD_CORE = CORES[-1], CORES[0]
+TWO_CORES = {SERVER_CORE, LOAD_CORE}
 libc = ctypes.CDLL(None)
 
 
@@ -35,7 +36,7 @@ def started(command, core, **streams):
 
     def before_exec():
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # even if this process is killed itself
-        os.sched_setaffinity(0, {core})
+        os.sched_setaffinity(0, core if isinstance(core, set) else {core})
 
     process = subprocess.Popen(command, preexec_fn=before_exec, cwd=PEERS, **streams)
     try:

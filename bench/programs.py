@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 
-from bench.environment import COMPILED, PEERS, PURE, ROOT, WORK, make, pip, python_of
+from bench.environment import COMPILED, FREE, FREE_THREADED, PEERS, PURE, ROOT, WORK, make, pip, python_of
 
 BUILT = WORK / "built"
 LOAD, LOAD_TLS = BUILT / "load", BUILT / "load_tls"
@@ -32,6 +32,7 @@ def build(notice):
         "redis-server": missing("redis-server"),
         "grt": install_grt(COMPILED, {"GRT_REQUIRE_COMPILED": "1"}, True),
         "grt pure": install_grt(PURE, {"GRT_PURE": "1"}, False),
+        "grt free-threaded": install_free_threaded(),
     }
     for package in PACKAGES:
         built[package] = None if importlib.util.find_spec(package) else "not installed"
@@ -85,6 +86,20 @@ def install_grt(folder, variables, compiled):
     if reason is None:
         stamp.write_text(digest)
     return reason
+
+
+def install_free_threaded():
+    python = os.environ.get(FREE_THREADED) or shutil.which("python3.14t") or shutil.which("python3.13t")
+    if python is None:
+        return f"no python3.14t or python3.13t here, and {FREE_THREADED} names none"
+    make(FREE, python)
+    variables = {"GRT_REQUIRE_COMPILED": "1"}
+    said = subprocess.run([python, "-VV"], capture_output=True, check=True, text=True, timeout=60).stdout
+    if said.startswith("Python 3.13"):
+        constraint = WORK / "constraint.txt"
+        constraint.write_text("greenlet==3.5.2\n")  # the last that builds there
+        variables |= {"PIP_CONSTRAINT": str(constraint), "PIP_BUILD_CONSTRAINT": str(constraint)}
+    return install_grt(FREE, variables, True)
 
 
 def project_files():

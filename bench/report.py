@@ -80,6 +80,7 @@ def write(options, results, described):
         micro_section(results, "TLS", TLS_TEXT, TLS),
         micro_section(results, "One connection, as fast as it goes", BULK_TEXT, BULK),
         crowd_section(results),
+        procs_section(results),
         closer_section(results),
         section("The machine", "\n".join(f"- {name}: {value}" for name, value in described.items())),
     ]
@@ -231,6 +232,18 @@ def crowd_section(results):
         f"{number(IDLE_CONNECTIONS)} idle connections with a deadline each: alone it is {slower:.2f} times as fast."
     )
     return section("Beside idle connections", text)
+
+
+def procs_section(results):
+    one, two = (results.median("procs/rate", name) for name in ("1 Proc", "2 Procs"))
+    if not one or not two:
+        return ""
+    ratio = results.advantage("procs/rate", "1 Proc", of="2 Procs")
+    text = (
+        "Goroutines that compute, about a millisecond each, on an interpreter without a GIL and two cores:\n"
+        f"{number(one)} of them each second with `procs=1`, {number(two)} with `procs=2`, {ratio:.2f} times as many."
+    )
+    return section("All cores: Procs", text)
 
 
 def with_ratio(results, figure, name, scale):

@@ -69,6 +69,7 @@ def network_jobs(available):
         yield "tls", "TLS echo", measure.tls
     yield "bulk", "bulk transfer", measure.bulk
     yield "crowd", "beside idle connections", measure.crowd
+    yield "procs", "computing in goroutines", measure.procs
 
 
 def echo_cases(options):

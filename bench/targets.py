@@ -73,4 +73,5 @@ TARGETS = (
     Target("… as uvloop", "tls/rate", 1.0, "uvloop protocol"),
     Target("bulk transfer, writes of 64 KiB, near Go", "bulk/mb", 0.9, "Go"),
     Target("100 connections beside 10 000 idle ones with deadlines: slower by", "crowd", 1.1, unit="times"),
+    Target("goroutines that compute, 2 Procs without a GIL", "procs/rate", 1.7, "1 Proc", contender="2 Procs"),
 )
