@@ -135,7 +135,7 @@ def test_connections_spread_over_the_threads(two_procs):
             assert conn.read(1) == b"x"
     acceptor.join()
     assert len(served) == 20
-    assert min(served.count(thread) for thread in set(served)) >= 5 and len(set(served)) == 2
+    assert min(served.count(thread) for thread in set(served)) >= 3 and len(set(served)) == 2
 
 
 def test_one_that_started_before_stays():

@@ -15,7 +15,7 @@ cdef enum:
     LATER = 2
 
 cdef extern from *:
-    const double AGAIN "0.001"
+    const double AGAIN "0.005"
 
 
 cdef class Fleet(Sharing):

@@ -32,7 +32,7 @@ if not cython.compiled:
 
     AWAKE, ASLEEP, WOKEN = range(3)  # Proc.sleep; WOKEN: it is on its way
     NOTHING, FOUND, LATER = range(3)  # what came of looking for work; LATER: some may have to be taken over
-    AGAIN = 0.001  # seconds until another look then
+    AGAIN = 0.005  # seconds until another look then: a thread that was woken should be there
 
 __all__ = ["Fleet", "end_program", "procs", "watchers"]
 
