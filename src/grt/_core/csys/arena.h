@@ -18,6 +18,7 @@
 #define GRT_ARENA_H
 
 #include <Python.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -206,6 +207,7 @@ static void grt_arena_install(void) {
     PyObjectArenaAllocator mine = {NULL, grt_arena_alloc, grt_arena_dealloc};
     PyObject_GetArenaAllocator(&grt_arena.below);
     PyObject_SetArenaAllocator(&mine);
+    pthread_atfork(grt_arena_lock, grt_arena_unlock, grt_arena_unlock); /* nobody else holds it in the child */
     if (GRT_SLOT > 0) grt_mem_install();
 }
 
