@@ -62,7 +62,6 @@ class Fleet(Sharing):
         """Takes proc, the calling thread's, out: it is on its own again."""
         self.become([member for member in self.members if member is not proc])
         proc.others = None
-        proc.retired = False
 
     def become(self, members: list[Proc]) -> None:
         mutex_lock(self.mutex)
