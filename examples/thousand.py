@@ -144,6 +144,7 @@ if __name__ == "__main__":
     if options.connections < 1 or options.requests < 1:
         parser.error("at least one connection and one request are needed")
     try:
-        grt.run(main, options.connections, options.requests)
+        # In one thread, for all write to one tally; the server has the other core.
+        grt.run(main, options.connections, options.requests, procs=1)
     except KeyboardInterrupt:
         sys.exit("stopped")

@@ -189,4 +189,4 @@ def interact(version: str) -> None:
 
     Goroutines that are still alive then are cancelled.
     """
-    grt.run(session, version)
+    grt.run(session, version, procs=1)  # goroutines that ask at the terminal belong in the thread that reads it

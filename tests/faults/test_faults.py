@@ -17,10 +17,11 @@ import pytest
 
 from tests.child import finish, read_line, spawn, wait_ready
 
-CONNECTIONS = int(os.environ.get("GRT_FAULTS", "1500"))
+CONNECTIONS = int(os.environ.get("GRT_FAULTS", "1000"))
 AT_ONCE = 100
+ROUNDS = 5
 # How far a process's memory varies by itself: without a GIL, what one thread frees another collects later.
-NOISE = 2_000_000 if getattr(sys, "_is_gil_enabled", lambda: True)() else 20_000_000
+NOISE = 1_000_000 if getattr(sys, "_is_gil_enabled", lambda: True)() else 20_000_000
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: the close to come sends a reset
 
 SERVER = """
@@ -49,7 +50,7 @@ SERVER = """
         print(len(os.listdir("/proc/self/fd")), resident, flush=True)
 
     def control(listener):
-        for _ in range(3):
+        for _ in range(5):
             listener.accept().close()
             grt.go(report).join()
 
@@ -120,12 +121,15 @@ def test_random_faults_leave_no_descriptor_no_goroutine_and_no_memory():
     wait_ready(child)
     port, controls = map(int, read_line(child).split())
     chance = random.Random(11)
-    before, _ = measure(child, controls)
-    attack(port, CONNECTIONS, chance)
-    warm, memory = measure(child, controls)
-    attack(port, CONNECTIONS, chance)
-    after, grown = measure(child, controls)
+    descriptors, memory = [], []
+    for round in range(ROUNDS):
+        if round:
+            attack(port, CONNECTIONS, chance)
+        found = measure(child, controls)
+        descriptors.append(found[0])
+        memory.append(found[1])
     status, _, err = finish(child)
     assert (status, err) == (0, "")
-    assert before == warm == after
-    assert grown - memory < NOISE
+    assert len(set(descriptors)) == 1
+    # What leaks leaks each time; how many connections are there at once differs.
+    assert min(later - before for before, later in zip(memory[1:], memory[2:])) < NOISE, memory

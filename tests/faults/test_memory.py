@@ -1,6 +1,7 @@
 """The memory of parked goroutines: stacks come back whole, and what a crowd has taken is given back."""
 
 import sys
+import sysconfig
 
 import pytest
 
@@ -39,7 +40,7 @@ def main():
         assert all(grown == [*range(200), *range(i)] for i, grown in enumerate(lists))
     print("whole")
 
-grt.run(main)
+grt.run(main, procs=1)
 """
 
 # A crowd several times as large as the memory that is kept for the next one.
@@ -54,23 +55,32 @@ def resident():
 def wait(gate):
     gate.recv_ok()
 
-def main():
-    before = resident()
+def burst():
     gate = grt.chan()
     crowd = [grt.go(wait, gate) for _ in range(20_000)]
     grt.gosched()
-    blocked = resident() - before
+    blocked = resident()
     gate.close()
     while crowd:
         crowd.pop().join()
-    print(blocked // 20_000, (resident() - before) * 100 // blocked)
+    return blocked
 
-grt.run(main)
+def main():
+    before = resident()
+    blocked = burst() - before
+    left = resident() - before
+    for _ in range(3):
+        burst()
+    print(blocked // 20_000, left * 100 // blocked, (resident() - before) * 100 // blocked)
+
+grt.run(main, procs=1)
 """
 
 
 @pytest.mark.parametrize("allocator", ["default", "malloc", "debug"])
 def test_parked_stacks_and_lists_stay_whole_under_each_allocator(allocator: str) -> None:
+    if allocator == "malloc" and sysconfig.get_config_var("Py_GIL_DISABLED"):
+        pytest.skip("without a GIL CPython has one allocator")
     assert run_program(CROWD, PYTHONMALLOC=allocator) == (0, "whole\n", "")
 
 
@@ -82,6 +92,8 @@ def test_tracing_of_memory_may_end_while_goroutines_are_parked() -> None:
 def test_a_burst_of_goroutines_gives_its_memory_back() -> None:
     status, out, err = run_program(BURST)
     assert (status, err) == (0, "")
-    each, left = (int(word) for word in out.split())
+    each, left, left_later = (int(word) for word in out.split())
     assert each < 20_000
-    assert left < 60
+    assert left_later < left + 20
+    if sys.version_info >= (3, 11):  # before that the frames are the C library's business, which keeps what it had
+        assert left < 60

@@ -7,7 +7,6 @@ the reference model's, but these promises:
 - every operation ends.
 """
 
-from collections import defaultdict
 from typing import Any
 
 import grt
@@ -23,8 +22,8 @@ class Run:
     def __init__(self, capacities: list[int], program: list[list[Any]]) -> None:
         self.chans = [grt.chan(capacity) for capacity in capacities]
         self.program = program
-        self.sent: dict[int, set[Sent]] = defaultdict(set)
-        self.received: dict[int, list[tuple[int, Sent]]] = defaultdict(list)  # (by whom, the value), as they came
+        self.sent: list[set[Sent]] = [set() for _ in capacities]
+        self.received: list[list[tuple[int, Sent]]] = [[] for _ in capacities]  # (by whom, the value), as they came
         self.goroutines: list[grt.Goroutine] = []
         self.begin = grt.chan()  # closed once they are all known
 
