@@ -357,6 +357,8 @@ class NetFD:
             close(fd)
 
     def __del__(self) -> None:
+        if is_made is None:  # in plain Python, at the interpreter's end
+            return
         if is_made(self) and not self.closed:
             try:
                 warn_unclosed(self)
