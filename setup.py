@@ -47,7 +47,7 @@ def extensions():
             libraries=libraries,
             extra_compile_args=["-O2", "-fno-inline-functions-called-once", "-Wno-unused-function"],
         )
-        for pxd in sorted([*CORE.glob("*.pxd"), *CORE.parent.glob("net/*.pxd")])
+        for pxd in sorted([*CORE.glob("*.pxd"), *CORE.parent.glob("net/*.pxd"), *CORE.parent.glob("vm/*.pxd")])
         if pxd.with_suffix(".py").exists()
     ]
     return cythonize(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench import environment
 
-JOBS = ("echo", "micro", "idle", "redis", "tls", "bulk", "crowd", "procs")
+JOBS = ("echo", "micro", "idle", "redis", "tls", "bulk", "crowd", "procs", "vm")
 
 
 def words(text):

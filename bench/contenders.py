@@ -1,7 +1,7 @@
 """Who is compared: one line for each program.
 
-A contender of kind "micro" runs the job that it is given where its command has {}, one of kind "procs" takes seconds
-there; all others are servers that take a port. Commands run in peers/.
+A contender of kind "micro" runs the job that it is given where its command has {}, one of kind "procs" or "vm/..."
+takes seconds there; all others are servers that take a port. Commands run in peers/.
 """
 
 from dataclasses import dataclass
@@ -67,6 +67,16 @@ CONTENDERS = (
     Contender("grt", "crowd", "grt", (PY, "grt_deadlines.py", "{}")),
     Contender("1 Proc", "procs", "grt free-threaded", (FREE_PY, "grt_procs.py", "{}", 1)),
     Contender("2 Procs", "procs", "grt free-threaded", (FREE_PY, "grt_procs.py", "{}", 2)),
+    Contender("grt", "vm/oneway", "grt", (PY, "grt_vm.py", "oneway", "{}")),
+    Contender("multiprocessing.Queue", "vm/oneway", "asyncio", (PY, "multiprocessing_vm.py", "oneway", "{}", "queue")),
+    Contender("multiprocessing.Pipe", "vm/oneway", "asyncio", (PY, "multiprocessing_vm.py", "oneway", "{}", "pipe")),
+    Contender("grt", "vm/roundtrip", "grt", (PY, "grt_vm.py", "roundtrip", "{}")),
+    Contender(
+        "multiprocessing.Pipe", "vm/roundtrip", "asyncio", (PY, "multiprocessing_vm.py", "roundtrip", "{}", "pipe")
+    ),
+    Contender("grt", "vm/buffer", "grt", (PY, "grt_vm.py", "buffer", "{}")),
+    Contender("1 VM", "vm/compute", "grt", (PY, "grt_vm.py", "compute", "{}", 1)),
+    Contender("2 VMs", "vm/compute", "grt", (PY, "grt_vm.py", "compute", "{}", 2)),
 )
 
 

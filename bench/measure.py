@@ -104,6 +104,11 @@ def procs(contender, seconds):
     return {"procs/rate": float(output_of(contender.command_for(seconds), TWO_CORES, MICRO_LIMIT))}
 
 
+def vm(contender, seconds):
+    """What is done between VMs each second, with both cores at hand."""
+    return {contender.kind: float(output_of(contender.command_for(seconds), TWO_CORES, MICRO_LIMIT))}
+
+
 def redis(contender, pipeline, seconds):
     """Commands each second under redis-benchmark, and the server's processor time for each."""
     count = int(REDIS_RATE[pipeline] * seconds)

@@ -81,6 +81,7 @@ def write(options, results, described):
         micro_section(results, "One connection, as fast as it goes", BULK_TEXT, BULK),
         crowd_section(results),
         procs_section(results),
+        vm_section(results),
         closer_section(results),
         section("The machine", "\n".join(f"- {name}: {value}" for name, value in described.items())),
     ]
@@ -244,6 +245,26 @@ def procs_section(results):
         f"{number(one)} of them each second with `procs=1`, {number(two)} with `procs=2`, {ratio:.2f} times as many."
     )
     return section("All cores: Procs", text)
+
+
+def vm_section(results):
+    one, two = (results.median("vm/compute", name) for name in ("1 VM", "2 VMs"))
+    oneway = [results.median("vm/oneway", name) for name in ("grt", "multiprocessing.Queue", "multiprocessing.Pipe")]
+    there = [results.median("vm/roundtrip", name) for name in ("grt", "multiprocessing.Pipe")]
+    buffer = results.median("vm/buffer", "grt")
+    if not all([one, two, buffer, *oneway, *there]):
+        return ""
+    ratio = results.advantage("vm/compute", "1 VM", of="2 VMs")
+    text = (
+        "Between the main program and a VM, on two cores; multiprocessing has two processes, too.\n\n"
+        f"- Messages of 64 B each second: {number(oneway[0])} over a channel that holds 1000, "
+        f"{number(oneway[1])} over a `multiprocessing.Queue`, {number(oneway[2])} over a `multiprocessing.Pipe`.\n"
+        f"- There and back, each second: {number(there[0])}; {number(there[1])} over a `multiprocessing.Pipe`.\n"
+        f"- Buffers of 64 MiB: {buffer / 1e9:.2f} GB/s.\n"
+        f"- Pieces of computing, about ten milliseconds each: {number(one)} each second in a pool of one VM, "
+        f"{number(two)} in one of two, {ratio:.2f} times as many."
+    )
+    return section("All cores: VMs", text)
 
 
 def with_ratio(results, figure, name, scale):

@@ -51,7 +51,7 @@ def steps(options, available):
     jobs += [
         (contenders.chosen(kind, available, options.only), title, partial(call, seconds=options.seconds))
         for kind, title, call in network_jobs(available)
-        if kind in options.jobs
+        if kind.partition("/")[0] in options.jobs
     ]
     return [
         (number, contender, title, call)
@@ -70,6 +70,10 @@ def network_jobs(available):
     yield "bulk", "bulk transfer", measure.bulk
     yield "crowd", "beside idle connections", measure.crowd
     yield "procs", "computing in goroutines", measure.procs
+    yield "vm/oneway", "messages between VMs", measure.vm
+    yield "vm/roundtrip", "messages there and back", measure.vm
+    yield "vm/buffer", "large buffers between VMs", measure.vm
+    yield "vm/compute", "computing in VMs", measure.vm
 
 
 def echo_cases(options):

@@ -202,7 +202,7 @@ def test_channels_join_them(two_procs):
             c.send(value)
 
     def consume():
-        done.send([value for value in c])  # not list(c): without a GIL that is greenlet's crash in the pure build
+        done.send(list(c))  # not list(c): without a GIL that is greenlet's crash in the pure build
 
     with grt.group() as consumers:
         for _ in range(3):

@@ -15,7 +15,7 @@ def main():
 grt.run(main)
 """
 
-from grt import context, debug, signal, subprocess, sync, testing
+from grt import context, debug, signal, subprocess, sync, testing, vm
 from grt._core.chan import Chan, RecvChan, SendChan, chan
 from grt._core.errors import Cancelled, Closed, Deadlock, TooLong
 from grt._core.go import current, go, gosched, sleep
@@ -101,4 +101,5 @@ __all__ = [
     "sync",
     "testing",
     "timeout",
+    "vm",
 ]

@@ -2,6 +2,9 @@
 
 import io
 import re
+import subprocess
+import sys
+import tempfile
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -32,6 +35,13 @@ def promised(source):
 
 def printed(source, where):
     """What source prints when it is run. Goroutines that it leaves behind are cancelled."""
+    if "__main__" in source:  # a file, which VMs import again
+        with tempfile.NamedTemporaryFile("w", suffix=".py") as file:
+            file.write(source)
+            file.flush()
+            command = [sys.executable, file.name]
+            ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        return ended.stdout + ended.stderr
     seen = io.StringIO()
     names = {"__name__": "__main__", "grt": grt}
     with redirect_stdout(seen), redirect_stderr(seen), grt.timeout(PATIENCE):

@@ -166,6 +166,8 @@ def run(name, *arguments):
     ("name", "arguments", "said"),
     [
         ("sieve.py", ["many"], "'many'"),
+        ("parallel_primes.py", ["many"], "'many'"),
+        ("producer_consumer.py", ["many"], "'many'"),
         ("sieve.py", ["-1"], "there are no -1 primes"),
         ("crawler.py", ["https://127.0.0.1/"], "http://"),
         ("crawler.py", ["--at-once", "0"], "at least one page"),
@@ -372,3 +374,17 @@ def test_a_line_may_come_in_pieces():
             ada.sock.sendall(piece)
             time.sleep(0.05)
         assert [bob.read(), bob.read()] == ["ada: hello", "ada: and more"]
+
+
+def test_two_vms_and_a_channel():
+    status, output, errors = run("producer_consumer.py", "3")
+    lines = output.splitlines()
+    assert (status, errors, len(lines)) == (0, "", 4)
+    pids = {line.split()[1] for line in lines[:3]} | {line.split()[-1] for line in lines[:3]}
+    assert len(pids) == 2 and lines[3].startswith("3 messages went from VM ")
+
+
+def test_primes_are_counted_on_all_cores():
+    status, output, errors = run("parallel_primes.py", "50_000", "2")
+    assert (status, errors) == (0, "")
+    assert "5,133 primes, counted by 2 VMs" in output

@@ -5,6 +5,7 @@
 The server is demo2's, in a process of its own; the clients are plain sockets.
 """
 
+import itertools
 import os
 import random
 import resource
@@ -132,4 +133,4 @@ def test_random_faults_leave_no_descriptor_no_goroutine_and_no_memory():
     assert (status, err) == (0, "")
     assert descriptors[-1] - descriptors[0] <= 1  # without a GIL a second thread may have begun
     # What leaks leaks each time; how many connections are there at once differs.
-    assert min(later - before for before, later in zip(memory[1:], memory[2:])) < NOISE, memory
+    assert min(later - before for before, later in itertools.pairwise(memory)) < NOISE, memory

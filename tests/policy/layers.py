@@ -78,7 +78,21 @@ MAY_IMPORT = {
     "net.packet": "address net.endpoint net.resolver net.unix _core.errors",
     "net.stdio": "net.conn _core.stream",
     "net.networks": "address net.conn net.listener net.resolver net.tcp net.tls net.unix scope sock",
-    "net.server": "address net.conn net.networks net.listener signal "
+    "vm.errors": "",
+    "vm.parcel": "net.tcp net.unix _core.chan",
+    "vm.crossing": "vm.parcel _core.chan _core.errors _core.go _core.goroutine _core.select",
+    "vm.broker": "vm.crossing",
+    "vm.wire": "net.unix vm.parcel _core.chan _core.errors _core.semaphore",
+    "vm.relief": "_core.errors _core.goroutine",
+    "vm.guest": "debug.stall goroutine vm.crossing vm.errors vm.parcel vm.relief vm.wire "
+    "_core.chan _core.go _core.goroutine",
+    "vm.machine": "offload scope vm.broker vm.crossing vm.errors vm.guest vm.parcel vm.wire "
+    "_core.chan _core.errors _core.go _core.goroutine",
+    "vm.pool": "vm.machine _core.errors _core.goroutine",
+    "vm.program": "vm.machine _core.go _core.goroutine",
+    "vm.workers": "vm.machine _core.chan _core.errors _core.go _core.goroutine _core.semaphore",
+    "vm": "vm.errors vm.machine vm.pool vm.program",
+    "net.server": "address net.conn net.networks net.listener signal vm.workers "
     "_core.chan _core.errors _core.go _core.goroutine _core.select _core.semaphore _core.timers",
     "net": "net.conn net.listener net.memory net.networks net.packet net.resolver net.server net.stdio net.tcp net.tls "
     "net.unix",
@@ -86,7 +100,7 @@ MAY_IMPORT = {
     "subprocess": "net.stdio offload scope _core.errors _core.go _core.goroutine _core.netfd",
     # The top.
     "grt": "context debug executor files goroutine groups net offload parallel scope signal subprocess testing sync "
-    "version "
+    "version vm "
     "_core.chan _core.errors _core.go _core.goroutine _core.select _core.ticker",
     "testing.plugin": "grt debug.stack testing.bubble _core.procs",
     "repl": "grt loop poll sock _core.goroutine",
@@ -99,7 +113,7 @@ DOORS = {
     "select": "_core.pypoll",
     "selectors": "",
     "ssl": "net.tls",
-    "threading.Thread": "debug.stall offload parallel",
+    "threading.Thread": "debug.stall offload parallel vm.relief",
 }
 
 # Modules tested through the one that stands on them.
@@ -110,6 +124,11 @@ TESTED_BY = {
     "net.endpoint": "net.tcp",
     "net.listener": "net.tcp",
     "net.networks": "net.dial",
+    "vm.errors": "vm.machine",
+    "vm.guest": "vm.machine",
+    "vm.relief": "vm.crossing",
+    "vm.wire": "vm.crossing",
+    "vm.workers": "net.server",
     "_core.pysys": "_core.sock",
     "_core.pypoll": "_core.poller",
     "_core.pyswitch": "_core.sched",
@@ -120,11 +139,13 @@ FUNCTION_LINES = 60
 # Of code in the core's .py files, without blanks, comments, docstrings, the twins of the C and their imports. It was
 # 2500 until reading up to a mark and deadlines of descriptors came in, which only there are fast enough.
 # Several Procs that share their work came in after that.
-CORE_LINES = 3100
+# So did channels that cross to other processes, which have to hold still while they are moved.
+CORE_LINES = 3200
 CORE_MODULES = 17
 FRAMES_TO_SYSTEM_CALL = 2  # Python frames between the caller of conn.read and the recv system call, in the pure build
 FRAMES_TO_SCHEDULER = 3  # and those between it and Proc.schedule
 
 # Words with another meaning in this field, or none: see STYLE.md for those we use.
 NO_IDENTIFIERS = {"task", "fiber", "hub", "reactor", "kernel"}
+BUT_FOR = {"vm": {"task"}, "vm.program": {"task"}}  # grt.vm.task: a public name that is older than these rules
 NO_MODULES = {"utils", "common", "helpers", "misc", "base"}

@@ -5,6 +5,7 @@ import importlib
 
 import pytest
 
+import grt
 from tests.policy.source import GRT, modules
 
 NAMES = [
@@ -12,6 +13,12 @@ NAMES = [
     for name, path in modules(GRT)
     if path.suffix == ".py" and path.stem != "__main__"
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fork_server():
+    """Started before any test counts descriptors: it stays."""
+    grt.vm.VM().close()
 
 
 @pytest.mark.parametrize("name", NAMES)

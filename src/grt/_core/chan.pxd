@@ -1,7 +1,7 @@
 cimport cython
 
 from grt._core.csys cimport NEVER, mutex, mutex_lock, mutex_new, mutex_unlock
-from grt._core.goroutine cimport CLOSED, PASSED, Clause, Goroutine, Waiters, enter, make_runnable
+from grt._core.goroutine cimport AGAIN, CLOSED, PASSED, Clause, Goroutine, Waiters, enter, make_runnable
 from grt._core.timers cimport deadline_of
 
 
@@ -23,6 +23,10 @@ cdef class Chan:
     cdef Py_ssize_t count
     cdef Waiters receivers
     cdef Waiters senders
+    cdef readonly bint away
+    cdef readonly object link
+    cdef Chan moves
+    cdef bint moved
 
     @cython.locals(g=Goroutine, clause=Clause, deadline=double)
     cpdef object send(self, object value, object timeout=*)
@@ -32,8 +36,9 @@ cdef class Chan:
     cpdef tuple recv_ok(self, object timeout=*)
     @cython.locals(g=Goroutine, clause=Clause, deadline=double)
     cdef object receive(self, object timeout)
-    @cython.locals(again=bint)
     cpdef object close(self)
+    @cython.locals(first=bint)
+    cpdef bint shut(self) except -1
     cdef object leave(self, object value)
     @cython.locals(left=bint)
     cdef bint forget(self) except -1
@@ -44,7 +49,22 @@ cdef class Chan:
     cdef object store_locked(self, object value)
     @cython.locals(clause=Clause)
     cdef object take_locked(self)
+    cdef object hang_locked(self, Waiters waiters, Clause clause)
+    cdef object move_locked(self)
     cdef object withdraw(self, Waiters waiters, Clause clause)
+    cdef object send_error(self)
+    cdef object recv_error(self)
+
+    cpdef list tie(self, object link, Chan moves, bint away)
+    cpdef tuple look(self)
+    @cython.locals(clause=Clause)
+    cpdef tuple depart(self, bint offer)
+    cpdef object answer(self, Clause clause, int news)
+    @cython.locals(clause=Clause)
+    cpdef object arrive(self, list values, bint closed)
+    @cython.locals(clause=Clause)
+    cpdef bint accept(self, object value) except -1
+    cdef list drain_locked(self)
 
 
 @cython.final

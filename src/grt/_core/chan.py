@@ -4,6 +4,9 @@ Invariants: values in the buffer are older than those of waiting senders, and a 
 full; a receiver waits only while there is neither value nor sender. (A channel without buffer may have a goroutine
 that waits on both sides, by one select.) A value goes straight to a receiver that waits; a clause is taken out by the
 one who wins its goroutine, or by that goroutine when something else has ended its wait. Closing takes out everyone.
+A channel that other processes have too (it has a `link`) is at one place at a time: here, or `away` with all that it
+holds. While it is away nothing can be put in or taken out: who comes waits, until it arrives. Whatever is done with it
+puts it into `moves`, once, for whoever decides where it should be.
 Threads: any, under `mutex`, held over a few lines that call nobody's code.
 Rejected: collections.deque for the buffer (a method call for each item, compiled); one queue for both sides.
 """
@@ -21,7 +24,7 @@ try:
 except ImportError:
     from grt._core import pysys as cython
 if not cython.compiled:
-    from grt._core.goroutine import CLOSED, PASSED
+    from grt._core.goroutine import AGAIN, CLOSED, PASSED
     from grt._core.pysys import NEVER, mutex_lock, mutex_new, mutex_unlock
 
     RECV, RECV_OK, SEND = range(3)  # what a clause would do: Clause.op
@@ -43,7 +46,10 @@ class Chan:
     ['spam', 'eggs']
     """
 
-    __slots__ = ("__weakref__", "capacity", "closed", "count", "head", "items", "mutex", "receivers", "senders")
+    __slots__ = (
+        "__weakref__", "away", "capacity", "closed", "count", "head", "items", "link", "moved",
+        "moves", "mutex", "receivers", "senders",
+    )  # fmt: skip
 
     def __init__(self, capacity: int = 0) -> None:
         self.capacity = operator.index(capacity)  # how many values it holds that nobody has received yet
@@ -56,6 +62,10 @@ class Chan:
         self.count = 0  # how many values it holds
         self.receivers = Waiters()
         self.senders = Waiters()
+        self.away = False
+        self.link: Any = None  # packs and opens what crosses; None for a channel of this process alone
+        self.moves: Chan | None = None
+        self.moved = False  # whether it is in moves
 
     __class_getitem__ = classmethod(GenericAlias)
 
@@ -79,39 +89,48 @@ class Chan:
         """
         g = enter()
         deadline = NEVER if timeout is None else deadline_of(timeout)
-        mutex_lock(self.mutex)
-        if self.closed:
+        while True:
+            if self.link is not None:
+                value = self.link.pack(value)
+            mutex_lock(self.mutex)
+            if self.closed:
+                mutex_unlock(self.mutex)
+                raise self.send_error()
+            if self.put_locked(value):
+                mutex_unlock(self.mutex)
+                g.proc.spend(g)
+                return
+            clause = g.own_clause()
+            clause.op = SEND
+            clause.value = value
+            self.hang_locked(self.senders, clause)
+            g.arm(self)
             mutex_unlock(self.mutex)
-            raise send_error()
-        if self.put_locked(value):
-            mutex_unlock(self.mutex)
-            g.proc.spend(g)
-            return
-        clause = g.own_clause()
-        clause.op = SEND
-        clause.value = value
-        self.senders.hang(clause)
-        g.arm(self)
-        mutex_unlock(self.mutex)
-        if not g.settle(deadline):
-            self.withdraw(self.senders, clause)
-            g.judge(deadline)
-            raise TimeoutError(f"nobody received from {self!r} within {timeout} s")
-        if clause.news == CLOSED:
+            if not g.settle(deadline):
+                self.withdraw(self.senders, clause)
+                g.judge(deadline)
+                raise TimeoutError(f"nobody received from {self!r} within {timeout} s")
+            if clause.news == PASSED:
+                return
             clause.value = None
-            raise send_error()
+            if clause.news == CLOSED:
+                raise self.send_error()
+            g.check()
 
     def try_send(self, value: Any) -> bool:
         """Sends value if that needs no waiting; returns whether it was sent. Raises grt.Closed.
 
-        Unlike `send` it may be called where nothing may block, in a callback of the event loop for instance.
+        Unlike `send` it may be called where nothing may block, in a callback of the event loop for instance. A channel
+        that is in another VM at the moment takes nothing.
         """
+        if self.link is not None:
+            value = self.link.pack(value)
         mutex_lock(self.mutex)
         closed = self.closed
         sent = not closed and self.put_locked(value)
         mutex_unlock(self.mutex)
         if closed:
-            raise send_error()
+            raise self.send_error()
         return sent
 
     def recv(self, timeout: float | None = None) -> Any:
@@ -122,7 +141,7 @@ class Chan:
         """
         value = self.receive(timeout)
         if value is GONE:
-            raise recv_error()
+            raise self.recv_error()
         return value
 
     def recv_ok(self, timeout: float | None = None) -> "tuple[Any, bool]":
@@ -146,40 +165,51 @@ class Chan:
         """Waits for a value; returns GONE if there will be none."""
         g = enter()
         deadline = NEVER if timeout is None else deadline_of(timeout)
-        mutex_lock(self.mutex)
-        value = self.take_locked()
-        if value is not EMPTY:
+        while True:
+            mutex_lock(self.mutex)
+            value = self.take_locked()
+            if value is not EMPTY:
+                mutex_unlock(self.mutex)
+                g.proc.spend(g)
+                break
+            clause = g.own_clause()
+            clause.op = RECV
+            self.hang_locked(self.receivers, clause)
+            g.arm(self)
             mutex_unlock(self.mutex)
-            g.proc.spend(g)
-            return value
-        clause = g.own_clause()
-        clause.op = RECV
-        self.receivers.hang(clause)
-        g.arm(self)
-        mutex_unlock(self.mutex)
-        if not g.settle(deadline):
-            self.withdraw(self.receivers, clause)
-            g.judge(deadline)
-            raise TimeoutError(f"nobody sent to {self!r} within {timeout} s")
-        if clause.news == CLOSED:
-            return GONE
-        value = clause.value
-        clause.value = None
-        return value
+            if not g.settle(deadline):
+                self.withdraw(self.receivers, clause)
+                g.judge(deadline)
+                raise TimeoutError(f"nobody sent to {self!r} within {timeout} s")
+            if clause.news == CLOSED:
+                return GONE
+            value = clause.value
+            clause.value = None
+            if clause.news == PASSED:
+                break
+            g.check()
+        return value if self.link is None or value is GONE else self.link.open(value)
 
     def close(self) -> None:
         """Says that no more will be sent: receivers get what is left, then the end. Never blocks.
 
         Who waits to send gets grt.Closed, and so does who closes it again.
         """
+        if self.link is not None:
+            return self.link.close()
+        if not self.shut():
+            raise Closed("close of a closed channel")
+
+    def shut(self) -> bool:
+        """Closes it; returns False if it was closed."""
         mutex_lock(self.mutex)
-        again = self.closed
+        first = not self.closed
         self.closed = True
         self.receivers.take_all(CLOSED)
         self.senders.take_all(CLOSED)
+        self.move_locked()
         mutex_unlock(self.mutex)
-        if again:
-            raise Closed("close of a closed channel")
+        return first
 
     def leave(self, value: Any) -> None:
         """Gives value to a receiver, or leaves it for the next one unless it has something: for timers.
@@ -203,6 +233,9 @@ class Chan:
         mutex_unlock(self.mutex)
         return left
 
+    def __reduce__(self) -> Any:
+        raise TypeError(f"{self!r} cannot be pickled: a channel is sent to a VM, by grt.vm, and nowhere else")
+
     def recv_only(self) -> "RecvChan":
         """This channel for those who only receive: Go's <-chan."""
         return RecvChan(self)
@@ -215,6 +248,10 @@ class Chan:
 
     def put_locked(self, value: Any) -> bool:
         """Gives value to a receiver or to the buffer of this open channel; returns whether one could take it."""
+        if self.link is not None:
+            if self.away:
+                return False
+            self.move_locked()
         clause = self.receivers.take()
         if clause is not None:
             clause.value = value
@@ -242,6 +279,10 @@ class Chan:
 
     def take_locked(self) -> Any:
         """The next value; EMPTY if there is none now, GONE if there will be none."""
+        if self.link is not None:
+            if self.away:
+                return EMPTY
+            self.move_locked()
         if self.count > 0:
             value = self.items[self.head]
             self.items[self.head] = None
@@ -261,12 +302,110 @@ class Chan:
             make_runnable(clause.g)
         return value
 
+    def hang_locked(self, waiters: Waiters, clause: Clause) -> None:
+        waiters.hang(clause)
+        self.move_locked()
+
+    def move_locked(self) -> None:
+        """Has it looked at: something was done with it, so it may be wanted elsewhere."""
+        if self.moves is not None and not self.moved:
+            self.moved = self.moves.try_send(self)
+
     def withdraw(self, waiters: Waiters, clause: Clause) -> None:
         """Takes clause back after something else has ended its goroutine's wait."""
         mutex_lock(self.mutex)
         waiters.unhang(clause)
+        self.move_locked()
         mutex_unlock(self.mutex)
         clause.value = None
+
+    def send_error(self) -> Closed:
+        return Closed("send on a closed channel" if self.link is None else self.link.reason("send on a closed channel"))
+
+    def recv_error(self) -> Closed:
+        text = "receive from a closed channel"
+        return Closed(text if self.link is None else self.link.reason(text))
+
+    # -- for the link
+
+    def tie(self, link: Any, moves: "Chan", away: bool) -> "list[Any]":
+        """Makes it a channel that crosses, by link, or with None does not; returns what it held.
+
+        That is to be put back by `arrive`, in the form in which it crosses; who waits to send will send it so.
+        """
+        mutex_lock(self.mutex)
+        self.link, self.moves, self.away = link, moves, away
+        values = self.drain_locked()
+        self.senders.take_all(AGAIN)
+        mutex_unlock(self.mutex)
+        return values
+
+    def look(self) -> "tuple[int, bool, bool, bool]":
+        """How many values it holds, whether somebody waits to receive, and to send, and whether it is closed."""
+        mutex_lock(self.mutex)
+        self.moved = False
+        found = self.count, self.receivers.first is not None, self.senders.first is not None, self.closed
+        mutex_unlock(self.mutex)
+        return found
+
+    def depart(self, offer: bool) -> "tuple[list[Any], Clause | None, Any]":
+        """Sends it away: returns what it holds, and with offer the clause of a sender that waits, and its value.
+
+        That sender waits on, for `answer`, and for nothing else.
+        """
+        mutex_lock(self.mutex)
+        self.away = True
+        values = self.drain_locked()
+        clause = self.senders.take() if offer else None
+        mutex_unlock(self.mutex)
+        return values, clause, None if clause is None else clause.value
+
+    def answer(self, clause: Clause, news: int) -> None:
+        """Tells the sender of an offer whether it was PASSED, or should try AGAIN, or is CLOSED."""
+        if news != AGAIN:
+            clause.value = None
+        clause.news = news
+        make_runnable(clause.g)
+
+    def arrive(self, values: "list[Any]", closed: bool) -> None:
+        """Takes it back, with values: whoever has waited for it goes on."""
+        mutex_lock(self.mutex)
+        self.away = False
+        self.moved = True  # nobody has to look at what is done here
+        for value in values:
+            if not self.put_locked(value):
+                self.store_locked(value)
+        while self.count < self.capacity and (clause := self.senders.take()) is not None:
+            self.put_locked(clause.value)
+            clause.value = None
+            clause.news = PASSED
+            make_runnable(clause.g)
+        if self.senders.first is not None:
+            self.receivers.take_all(AGAIN)
+        if closed:
+            self.closed = True
+            self.receivers.take_all(CLOSED)
+            self.senders.take_all(CLOSED)
+        self.moved = False
+        self.move_locked()
+        mutex_unlock(self.mutex)
+
+    def accept(self, value: Any) -> bool:
+        """Gives an offered value to a receiver that waits; returns whether there was one."""
+        mutex_lock(self.mutex)
+        clause = self.receivers.take()
+        if clause is not None:
+            clause.value = value
+            clause.news = PASSED
+            make_runnable(clause.g)
+        mutex_unlock(self.mutex)
+        return clause is not None
+
+    def drain_locked(self) -> "list[Any]":
+        values = (self.items[self.head :] + self.items[: self.head])[: self.count]
+        self.items = []
+        self.head = self.count = 0
+        return values
 
 
 class RecvChan:
@@ -349,11 +488,3 @@ def chan(capacity: int = 0) -> Chan:
     full.
     """
     return Chan(capacity)
-
-
-def send_error() -> Closed:
-    return Closed("send on a closed channel")
-
-
-def recv_error() -> Closed:
-    return Closed("receive from a closed channel")

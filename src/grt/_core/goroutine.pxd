@@ -25,6 +25,7 @@ cdef enum:
     NOTHING = 0
     PASSED = 1
     CLOSED = 2
+    AGAIN = 3
 
     TURNING = 1
     COLLECTING = 2

@@ -31,7 +31,7 @@ if not cython.compiled:
 
     NEW, RUNNABLE, RUNNING, PARKED, DONE = range(5)  # a goroutine's states
     NEWS, DEADLINE, THROWN = range(3)  # what won a park
-    NOTHING, PASSED, CLOSED = range(3)  # what a clause was told
+    NOTHING, PASSED, CLOSED, AGAIN = range(4)  # what a clause was told
     TURNING, COLLECTING, ENDED, LEAVING = 1, 2, 4, 8  # why a thread's stack must not block: bits of Scheduler.busy
 
 __all__ = [

@@ -9,7 +9,7 @@ Rejected: one channel after the other (a partner can then be claimed that this s
 
 from typing import Any
 
-from grt._core.chan import EMPTY, GONE, Chan, RecvChan, SendChan, recv_error, send_error
+from grt._core.chan import EMPTY, GONE, Chan, RecvChan, SendChan
 from grt._core.goroutine import Clause, Goroutine, Waiters, enter, new_clause
 from grt._core.timers import deadline_of
 
@@ -19,7 +19,7 @@ except ImportError:
     from grt._core import pysys as cython
 if not cython.compiled:
     from grt._core.chan import RECV, RECV_OK, SEND
-    from grt._core.goroutine import CLOSED, NOTHING, PASSED
+    from grt._core.goroutine import AGAIN, CLOSED, NOTHING, PASSED
     from grt._core.pysys import LOCKS, NEVER, method_is, method_self, mutex_lock, mutex_unlock
 
 __all__ = ["select"]
@@ -44,24 +44,31 @@ def select(*cases: Any, default: bool = False, timeout: float | None = None) -> 
     g = enter()
     deadline = NEVER if timeout is None else deadline_of(timeout)
     clauses = clauses_of(g, cases)
+    fetched = fetch_all(clauses) if default else None
     order = lock_order(clauses) if LOCKS else None
-    lock_all(order)
-    done = first_that_can(clauses)
-    if done is not None or default:
+    while True:
+        lock_all(order)
+        done = first_that_can(clauses)
+        if done is not None or default:
+            unlock_all(order)
+            if fetched is not None:
+                let_go_all(fetched)
+            g.proc.spend(g)
+            return (-1, None) if done is None else outcome(done)
+        hang_all(clauses)
+        g.arm(clauses)
         unlock_all(order)
-        g.proc.spend(g)
-        return (-1, None) if done is None else outcome(done)
-    hang_all(clauses)
-    g.arm(clauses)
-    unlock_all(order)
-    won = g.settle(deadline)
-    lock_all(order)
-    done = unhang_all(clauses)
-    unlock_all(order)
-    if not won:
-        g.judge(deadline)
-        raise TimeoutError(f"none of {len(cases)} cases could happen within {timeout} s")
-    return outcome(done)
+        won = g.settle(deadline)
+        lock_all(order)
+        done = unhang_all(clauses)
+        unlock_all(order)
+        if not won:
+            g.judge(deadline)
+            raise TimeoutError(f"none of {len(cases)} cases could happen within {timeout} s")
+        if done.news != AGAIN:
+            return outcome(done)
+        g.check()
+        pack_all(clauses)
 
 
 def clauses_of(g: Goroutine, cases: "tuple[Any, ...]") -> "list[Clause]":
@@ -100,8 +107,37 @@ def clause_of(g: Goroutine, case: Any, index: int) -> "Clause | None":
     clause.place = owner
     clause.op = op
     clause.index = index
-    clause.value = value
+    clause.value = owner.link.pack(value) if sends and owner.link is not None else value
     return clause
+
+
+def pack_all(clauses: "list[Clause]") -> None:
+    """What is to be sent, in the form in which it crosses, if it does by now."""
+    for clause in clauses:
+        c = clause.place
+        if clause.op == SEND and c.link is not None:
+            clause.value = c.link.pack(clause.value)
+
+
+def fetch_all(clauses: "list[Clause]") -> "list[Any] | None":
+    """Has those channels come here, and stay, that may be elsewhere; returns their links, None for none."""
+    links = {id(clause.place): clause.place.link for clause in clauses if clause.place.link is not None}
+    if not links:
+        return None
+    fetched: list[Any] = []
+    try:
+        for link in sorted(links.values()):  # in one order for everybody: two that fetch do not wait for each other
+            link.fetch()
+            fetched.append(link)
+    except BaseException:
+        let_go_all(fetched)
+        raise
+    return fetched
+
+
+def let_go_all(fetched: "list[Any]") -> None:
+    for link in fetched:
+        link.let_go()
 
 
 def first_that_can(clauses: "list[Clause]") -> "Clause | None":
@@ -129,7 +165,8 @@ def first_that_can(clauses: "list[Clause]") -> "Clause | None":
 
 def hang_all(clauses: "list[Clause]") -> None:
     for clause in clauses:
-        waiters_of(clause).hang(clause)
+        c = clause.place
+        c.hang_locked(waiters_of(clause), clause)
 
 
 def unhang_all(clauses: "list[Clause]") -> "Clause | None":
@@ -137,6 +174,8 @@ def unhang_all(clauses: "list[Clause]") -> "Clause | None":
     done = None
     for clause in clauses:
         waiters_of(clause).unhang(clause)
+        c = clause.place
+        c.move_locked()
         if clause.news != NOTHING:
             done = clause
     return done
@@ -144,15 +183,17 @@ def unhang_all(clauses: "list[Clause]") -> "Clause | None":
 
 def outcome(done: Clause) -> "tuple[int, Any]":
     """What select returns, or raises, when done has happened."""
+    c = done.place
     if done.op == SEND:
         if done.news == CLOSED:
-            raise send_error()
+            raise c.send_error()
         return done.index, None
-    if done.op == RECV_OK:
-        return done.index, ((None, False) if done.news == CLOSED else (done.value, True))
     if done.news == CLOSED:
-        raise recv_error()
-    return done.index, done.value
+        if done.op == RECV_OK:
+            return done.index, (None, False)
+        raise c.recv_error()
+    value = done.value if c.link is None else c.link.open(done.value)
+    return done.index, ((value, True) if done.op == RECV_OK else value)
 
 
 def waiters_of(clause: Clause) -> Waiters:

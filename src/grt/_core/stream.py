@@ -93,6 +93,14 @@ class Stream(NetFD):
         """What arrives, until the end of the stream."""
         return Chunks(self)
 
+    def unread(self) -> bytes:
+        """What was read from below, and nobody has asked for yet."""
+        return self.rest[self.at :]
+
+    def preload(self, data: bytes) -> None:
+        """Has the next reads begin with data: for one that was made of another's descriptor."""
+        self.rest = data
+
     def read_rest(self, size: int) -> bytes:
         """Takes at most size bytes of what was read before."""
         at, end = self.at, self.at + size

@@ -63,6 +63,9 @@ class Endpoint(NetFD):
     def __repr__(self) -> str:
         return f"<grt.{self.kind} {self.describe()}{' closed' if self.closed else ''}>"
 
+    def __reduce__(self) -> Any:
+        raise TypeError(f"{self!r} cannot be pickled; TCP and Unix connections and listeners can be sent to a VM")
+
     def __enter__(self: E) -> E:
         return self
 

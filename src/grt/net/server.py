@@ -5,7 +5,9 @@ only then is it closed and its place given to the next.
 Threads: any; `guard` protects what is served, and nothing blocks under it.
 """
 
+import contextlib
 import signal as signals
+import socket
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -16,12 +18,13 @@ from grt._core.errors import Closed
 from grt._core.go import current, go, sleep
 from grt._core.goroutine import Goroutine
 from grt._core.select import select
-from grt._core.semaphore import Semaphore
+from grt._core.semaphore import Mutex, Semaphore
 from grt._core.timers import deadline_of, now
 from grt.address import Address
 from grt.net.conn import Conn
 from grt.net.listener import Listener
 from grt.net.networks import listen
+from grt.vm.workers import Workers
 
 __all__ = ["Server"]
 
@@ -53,11 +56,14 @@ class Server:
     limit is how many connections are served at a time: the others wait to be accepted. A handler that answers
     requests says by `next_request` when it waits for one; idle_timeout is how many seconds it may wait then, and
     read_timeout how many a request may take to come once its first byte is there. Who is slower is hung up on.
+
+    vms is how many VMs serve in the place of this process, each with a core of its own; limit is for each then. The
+    handler is found by name there, so it must be at the top of a module. `restart` replaces them one by one.
     """
 
     __slots__ = (
-        "__weakref__", "guard", "handler", "idle_timeout", "limit", "listeners", "places", "read_timeout", "serving",
-        "stopping",
+        "__weakref__", "guard", "handler", "idle_timeout", "limit", "listeners", "over", "places", "read_timeout",
+        "serving", "starting", "stopping", "vms", "workers",
     )  # fmt: skip
 
     def __init__(
@@ -67,6 +73,7 @@ class Server:
         limit: int | None = None,
         idle_timeout: float | None = None,
         read_timeout: float | None = None,
+        vms: int = 0,
     ) -> None:
         if not callable(handler):
             raise TypeError(f"grt.Server needs a function that takes a connection, not {handler!r}")
@@ -75,6 +82,12 @@ class Server:
         self.places = None if limit is None else Semaphore(limit)
         self.idle_timeout = idle_timeout
         self.read_timeout = read_timeout
+        if vms < 0:
+            raise ValueError(f"grt.Server needs a number of VMs, 0 for this process alone, not {vms}")
+        self.vms = vms
+        self.workers: Workers | None = None  # the VMs that serve
+        self.starting = Mutex()  # held while they are started, and ended
+        self.over: Chan[None] = chan()  # closed when they have ended
         self.guard = threading.Lock()  # guards all below
         self.listeners: set[Listener] = set()
         self.serving: dict[Conn, Served] = {}
@@ -92,6 +105,8 @@ class Server:
 
     def serve(self, listener: Listener) -> None:
         """Serves what listener accepts, until `shutdown`, or until the listener is closed. Closes it then."""
+        if self.vms:
+            return self.serve_in_vms([listener] * self.vms)
         with self.guard:
             if not self.stopping:
                 self.listeners.add(listener)
@@ -105,6 +120,34 @@ class Server:
         finally:
             with self.guard:
                 self.listeners.discard(listener)
+
+    def serve_in_vms(self, listeners: "list[Listener]") -> None:
+        """Has each of listeners served by a VM of its own, until `shutdown`. Closes them then."""
+        options = {"limit": self.limit, "idle_timeout": self.idle_timeout, "read_timeout": self.read_timeout}
+        if self.workers is not None:
+            raise RuntimeError(f"{self!r} serves already; one whose VMs serve has one address")
+        try:
+            with self.starting:
+                if not self.stopping:
+                    self.workers = Workers(serve_in_vm, listeners, self.handler, options)
+            if self.workers is not None:
+                self.over.recv_ok()
+        finally:
+            if self.workers is not None:
+                self.workers.kill()
+            for listener in set(listeners):
+                listener.close()
+
+    def restart(self, timeout: float | None = GRACE) -> int:
+        """Replaces the VMs that serve, one after the other, by fresh ones; no connection is refused meanwhile.
+
+        What a VM serves has timeout seconds to end, and is cut then; returns how many connections that were.
+        """
+        with self.starting:
+            workers = self.workers
+        if workers is None:
+            raise RuntimeError(f"{self!r} has no VMs that could be restarted: give it vms=, and have it serve")
+        return workers.restart(timeout)
 
     def serve_next(self, listener: Listener) -> None:
         if self.places is not None:
@@ -200,10 +243,20 @@ class Server:
         with self.guard:
             self.stopping = True
             listeners = list(self.listeners)
+        if self.vms:
+            return self.finish_vms(timeout)
         for listener in listeners:
             listener.close()
         self.await_end(deadline, close_idle=True)
         return self.cut()
+
+    def finish_vms(self, timeout: float | None) -> int:
+        with self.starting:
+            if self.workers is None or self.over.closed:
+                return 0
+            cut = self.workers.finish(timeout)
+            self.over.close()
+        return cut
 
     def await_end(self, deadline: float, close_idle: bool) -> None:
         pause = LOOKS[0]
@@ -231,13 +284,19 @@ class Server:
     def run(self, network: str, address: str | Address, *, grace: float | None = GRACE, **options: Any) -> None:
         """The whole life of a server program: listens, serves, and on SIGTERM or SIGINT shuts down in grace seconds.
 
-        options are those of grt.listen. To be called in the main thread.
+        With VMs, SIGHUP restarts them. options are those of grt.listen. To be called in the main thread.
         """
-        with listen(network, address, **options) as listener:
+        with contextlib.ExitStack() as stack:
+            listeners = self.listen_for_all(stack, network, address, options)
             asked: Chan[int] = chan(1)
             signal.notify(asked, signals.SIGTERM, signals.SIGINT)
+            if self.vms:
+                hangup: Chan[int] = chan(1)
+                signal.notify(hangup, signals.SIGHUP)
+                stack.callback(signal.stop, hangup)
+                stack.callback(go(self.restart_when_asked, hangup, grace).cancel)
             try:
-                serving = go(self.serve, listener)
+                serving = go(self.serve_in_vms, listeners) if self.vms else go(self.serve, listeners[0])
                 over: Chan[None] = chan(1)
                 go(forward_end, serving, over)
                 chosen, _ = select(asked.recv, over.recv)
@@ -248,6 +307,34 @@ class Server:
             finally:
                 signal.stop(asked)
                 self.shutdown(0)
+
+    def listen_for_all(
+        self, stack: contextlib.ExitStack, network: str, address: "str | Address", options: "dict[str, Any]"
+    ) -> "list[Listener]":
+        """A listener for each VM: of its own, so that the kernel spreads connections, where several can be had."""
+        several = self.vms > 1 and network.startswith("tcp") and hasattr(socket, "SO_REUSEPORT")
+        if several:
+            options = {**options, "reuse_port": True}
+        listeners = [stack.enter_context(listen(network, address, **options))]
+        while len(listeners) < self.vms:
+            more = listen(network, listeners[0].addr, **options) if several else listeners[0]
+            listeners.append(stack.enter_context(more))
+        return listeners
+
+    def restart_when_asked(self, hangup: "Chan[int]", grace: float | None) -> None:
+        for _ in hangup:
+            if self.workers is not None:
+                self.workers.restart(grace)
+
+
+def serve_in_vm(listener: Listener, ready: Any, stop: Any, handler: Any, options: Any) -> int:
+    """What a VM of a server does."""
+    server = Server(handler, **options)
+    serving = go(server.serve, listener)
+    ready.send(None)
+    cut = server.shutdown(stop.recv())
+    serving.result()
+    return cut
 
 
 def forward_end(goroutine: Goroutine, over: Any) -> None:

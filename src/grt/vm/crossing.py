@@ -1,0 +1,399 @@
+"""Channels that cross: one process's side of them.
+
+A channel that several VMs have is at one of them at a time, with all that it holds; there, and only there, it works as
+any channel does. Goroutines of the others wait. Each VM tells the broker what its goroutines wait for; the VM that has
+the channel sends it on when others wait for what it could give them: values, room, somebody who receives.
+So there is one queue, in one order, and nothing is ever in two places.
+
+A value of a sender that waits (on a channel without buffer, or one in a select) travels as an offer: it is the
+receiver's when it was accepted, and its sender's again when it was not.
+
+Threads: any, under `lock`, inside which a channel's own mutex may be taken, never the other way round.
+"""
+
+import copyreg
+import sys
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from grt._core.chan import Chan, RecvChan, SendChan
+from grt._core.errors import Closed
+from grt._core.go import gosched
+from grt._core.goroutine import peek
+from grt._core.select import select
+from grt.vm.parcel import current, open_parcel, pack
+
+__all__ = ["NOTHING", "Link", "Send", "Station", "Wants", "lock", "set_station"]
+
+PASSED, CLOSED, AGAIN = 1, 2, 3  # what an offer's sender is told: _core.goroutine's, for Python
+
+Send = Callable[[Any], object]
+Wants = tuple[bool, bool, bool]  # somebody waits to receive; to send; for the channel itself, whatever it holds
+
+TURNS = 32  # that those who fill or empty a channel get in a row, before others get it
+
+NOTHING: Wants = (False, False, False)
+
+lock = threading.RLock()  # guards links, stations and the broker: what they do takes no time and calls nobody's code
+
+
+class Link:
+    """What ties a channel of this process to the same channel elsewhere."""
+
+    __slots__ = (
+        "capacity",
+        "channel",
+        "ended",
+        "gate",
+        "kept",
+        "key",
+        "others",
+        "pins",
+        "received",
+        "source",
+        "station",
+        "text",
+        "told",
+    )  # fmt: skip
+
+    pack = staticmethod(pack)
+    open = staticmethod(open_parcel)
+
+    def __init__(self, station: "Station", key: tuple[int, int], channel: Chan[Any]) -> None:
+        self.station = station
+        self.key = key  # the VM that made the channel, and its number there
+        self.capacity = channel.capacity
+        self.channel = weakref.ref(channel, lambda _: station.lose(self))
+        self.kept: Chan[Any] | None = None  # the channel, while it is here and others may want what it holds
+        self.others = NOTHING  # what the others want
+        self.told = NOTHING  # what they were told that is wanted here
+        self.source: int | None = None  # the VM from which values came last
+        self.received = 0  # how often it was referred to in what came
+        self.pins = 0  # how many want it to be here, and stay
+        self.gate: Chan[None] | None = None  # closed when it arrives
+        self.ended = False  # closed, and empty, for everybody
+        self.text = ""  # why it was closed, if a VM's end did it
+
+    def __lt__(self, other: "Link") -> bool:
+        return self.key < other.key
+
+    def fetch(self) -> None:
+        """Waits until the channel is here, and keeps it until `let_go`."""
+        with lock:
+            self.pins += 1
+        try:
+            while (gate := self.arrival()) is not None:
+                gate.recv_ok()
+        except BaseException:
+            self.let_go()
+            raise
+
+    def arrival(self) -> Chan[None] | None:
+        """What is closed when the channel arrives; None if it is here."""
+        with lock:
+            channel = self.channel()
+            if channel is None or not channel.away:
+                return None
+            if self.gate is None:
+                self.gate = Chan()
+            self.station.moves.try_send(channel)
+            return self.gate
+
+    def let_go(self) -> None:
+        with lock:
+            self.pins -= 1
+            channel = self.channel()
+            if channel is not None:
+                self.station.moves.try_send(channel)
+
+    def close(self) -> None:
+        """Closes the channel, wherever it is."""
+        self.fetch()
+        try:
+            channel = self.channel()
+            if channel is not None and not channel.shut():
+                raise Closed(self.reason("close of a closed channel"))
+        finally:
+            self.let_go()
+
+    def reason(self, text: str) -> str:
+        return f"{text}: {self.text}" if self.text else text
+
+
+class Station:
+    """This process's channels that cross. The main program has one, and so has each VM."""
+
+    __slots__ = ("announce", "gone", "last_key", "last_offer", "links", "loop", "moves", "number", "offers", "send")
+
+    def __init__(self, number: int, send: Send, announce: Send) -> None:
+        self.number = number  # the VM's, 0 for the main program
+        self.send = send  # takes a message to the broker
+        self.announce = announce  # as send, but it comes there before whatever refers to what it introduces
+        self.links: dict[tuple[int, int], Link] = {}
+        self.moves: Chan[Any] = Chan(sys.maxsize)  # channels with which something was done; None: see `gone`
+        self.loop: Any = None  # of the thread that runs it
+        self.gone: deque[Link] = deque()  # whose channel nobody refers to here; filled by finalizers
+        self.offers: dict[int, tuple[Chan[Any], Any]] = {}  # values of ours that others may accept: whose clause
+        self.last_key = 0
+        self.last_offer = 0
+
+    # -- names
+
+    def name_of(self, channel: Chan[Any]) -> Any:
+        """What stands for channel in a message."""
+        with lock:
+            link: Link = channel.link
+            if link.ended:
+                return None, link.capacity, link.text
+            if not channel.away:
+                link.kept = channel
+            return link.key, link.capacity, link.text
+
+    def tie(self, channel: Chan[Any]) -> None:
+        """Makes channel one that crosses."""
+        with lock:
+            link: Link | None = channel.link
+            if link is None or not (link.ended or link.key in self.links):
+                self.tie_anew(channel)
+
+    def tie_anew(self, channel: Chan[Any]) -> None:
+        self.last_key += 1
+        link = Link(self, (self.number, self.last_key), channel)
+        held = channel.tie(link, self.moves, False)
+        try:
+            values = [pack(value) for value in held]
+        except TypeError:
+            channel.tie(None, None, False)
+            channel.arrive(held, channel.closed)
+            raise
+        link.kept = channel
+        self.links[link.key] = link
+        channel.arrive(values, channel.closed)
+        self.announce(("made", link.key, link.capacity))
+
+    def untie_all(self) -> None:
+        """Nobody else is left who has any of the channels. What is sent over them is packed all the same."""
+        with lock:
+            for link in self.links.values():
+                channel = link.channel()
+                if channel is not None and not channel.away:
+                    channel.arrive(channel.tie(link, None, False), channel.closed)
+                link.kept = None
+            self.links.clear()
+
+    def find(self, name: Any) -> Chan[Any]:
+        """The channel that name stands for."""
+        key, capacity, text = name
+        with lock:
+            link = self.links.get(key)
+            channel = None if link is None else link.channel()
+            if link is None or channel is None:
+                channel = Chan(capacity)
+                link = Link(self, key, channel)
+                channel.tie(link, self.moves, key is not None)
+                if key is None:
+                    self.end(link, text)
+                    return channel
+                self.links[key] = link
+            link.received += 1
+            return channel
+
+    # -- moves
+
+    def catch_up(self) -> None:
+        """What `run` does, once, for a thread that may be in the midst of something else."""
+        while (found := select(self.moves.recv, default=True))[0] == 0:
+            with lock:
+                if found[1] is not None:
+                    self.look_at(found[1])
+
+    def run(self) -> None:
+        """Looks at the channels with which something was done, for as long as this process has any that cross."""
+        proc: Any = peek()
+        self.loop = proc.loop
+        try:
+            for channel in self.moves:
+                if channel is not None:
+                    come_to_rest(channel)
+                with lock:
+                    if channel is not None:
+                        self.look_at(channel)
+                    self.forget()
+                channel = None  # not kept from being forgotten
+        finally:
+            self.loop = None
+
+    def look_at(self, channel: Chan[Any]) -> None:
+        """Tells what is wanted of a channel that is away, and sends on one that is wanted elsewhere."""
+        link: Link = channel.link
+        count, receives, sends, closed = channel.look()
+        if link.ended:
+            return
+        if channel.away:
+            wants = (receives, sends, link.pins > 0)
+            if wants != link.told:
+                link.told = wants
+                self.send(("want", link.key, wants))
+        elif closed and count == 0:
+            self.send(("end", link.key))
+        elif link.pins == 0 and self.is_wanted(link, count, receives, sends, closed):
+            self.depart(channel, link)
+
+    def is_wanted(self, link: Link, count: int, receives: bool, sends: bool, closed: bool) -> bool:
+        """Whether the others can do something with a channel in this state, or have to, for those who wait here."""
+        they_receive, they_send, they_want = link.others
+        if they_want or (closed and (they_receive or they_send)):
+            return True
+        if they_receive and (count > 0 or sends):
+            return True
+        if they_send and (count < link.capacity or (link.capacity == 0 and (receives or they_receive))):
+            return True
+        # An empty channel on which we wait is where values come from: the next one is here at once.
+        return receives and not sends and count == 0 and link.source not in (None, self.number)
+
+    def depart(self, channel: Chan[Any], link: Link) -> None:
+        values, clause, value = channel.depart(link.capacity == 0 and link.others[0])
+        offer = None
+        if clause is not None:
+            try:
+                value = pack(value)
+            except TypeError:  # it was sent when the channel was this process's alone: its sender will see
+                channel.answer(clause, AGAIN)
+            else:
+                self.last_offer += 1
+                self.offers[self.last_offer] = channel, clause
+                offer = self.number, self.last_offer, value
+        _, receives, sends, closed = channel.look()
+        link.told = receives, sends, False
+        link.kept = None
+        self.send(("pass", link.key, values, offer, closed, link.told))
+
+    def lose(self, link: Link) -> None:
+        """Nobody refers to the channel of link here any more. The garbage collector tells, at any moment."""
+        self.gone.append(link)
+        if self.loop is not None:
+            self.loop.call_soon(self.moves.try_send, None)
+
+    def forget(self) -> None:
+        while self.gone:
+            link = self.gone.popleft()
+            if self.links.get(link.key) is link:
+                del self.links[link.key]
+                self.send(("drop", link.key, link.received + (link.key[0] == self.number)))
+
+    # -- what comes from the broker
+
+    def handle(self, message: Any) -> None:
+        """Does what a message about a channel says."""
+        kind, key = message[:2]
+        with lock:
+            link = self.links.get(key)
+            channel = None if link is None else link.channel()
+            if kind == "token":
+                self.arrive(link, channel, message)
+            elif kind == "answer":
+                _, _, number, news = message
+                self.answer(number, news)
+            elif link is None or channel is None:
+                return
+            elif kind == "need":
+                link.others = message[2]
+                self.moves.try_send(channel)
+            elif kind == "alone":
+                link.kept = None
+            elif kind == "shut":
+                link.text = message[2]
+                if not channel.away:
+                    channel.shut()
+            elif kind == "ended":
+                self.end(link, message[2])
+
+    def arrive(self, link: Link | None, channel: Chan[Any] | None, message: Any) -> None:
+        _, key, values, offer, closed, others, source = message
+        if link is None or channel is None:
+            if offer is not None:
+                self.send(("answer", key, offer[0], offer[1], AGAIN))
+            self.send(("pass", key, values, None, closed, NOTHING))
+            return
+        link.others, link.source, link.told, link.kept = others, source, NOTHING, channel
+        if offer is not None:
+            sender, number, value = offer
+            self.send(("answer", key, sender, number, PASSED if channel.accept(value) else AGAIN))
+        channel.arrive(values, closed)
+        if link.gate is not None:
+            link.gate.close()
+            link.gate = None
+
+    def answer(self, number: int, news: int) -> None:
+        if number in self.offers:
+            channel, clause = self.offers.pop(number)
+            channel.answer(clause, news)
+
+    def end(self, link: Link, text: str) -> None:
+        """The channel is closed, and holds nothing any more: it is the same everywhere, and crosses no more."""
+        link.ended, link.text, link.kept = True, text or link.text, None
+        channel = link.channel()
+        if channel is None:
+            return
+        for number in [number for number, (offered, _) in self.offers.items() if offered is channel]:
+            self.answer(number, CLOSED)
+        if channel.away:
+            channel.arrive([], True)
+        else:
+            channel.shut()
+        if link.gate is not None:
+            link.gate.close()
+            link.gate = None
+        self.links.pop(link.key, None)
+
+    def hand_back(self) -> None:
+        """Before this VM ends by itself: gives back what is here, for the others to go on with."""
+        with lock:
+            for link in list(self.links.values()):
+                channel = link.channel()
+                if channel is not None and not channel.away and not link.ended:
+                    self.send(("drop", link.key, sys.maxsize))
+                    self.depart(channel, link)
+
+
+def come_to_rest(channel: Chan[Any]) -> None:
+    """Lets those go on that fill or empty channel now: a trip with much in it costs no more than one with little."""
+    for _ in range(TURNS):
+        before = len(channel)
+        gosched()
+        if len(channel) == before:
+            return
+
+
+_station: Station | None = None
+
+
+def set_station(station: Station) -> None:
+    """Makes it this process's."""
+    global _station
+    _station = station
+
+
+def reduce_chan(channel: Chan[Any]) -> Any:
+    parcel = current(channel)
+    if _station is None:
+        raise TypeError(f"{channel!r} cannot be sent to a VM: none was started")
+    _station.tie(channel)
+    parcel.channels.append(channel)
+    return opened_chan, (len(parcel.channels) - 1,)
+
+
+def opened_chan(index: int) -> Any:
+    return current("a channel").channels[index]
+
+
+def reduce_view(view: Any) -> Any:
+    return type(view), (view.chan,)
+
+
+copyreg.pickle(Chan, reduce_chan)
+copyreg.pickle(RecvChan, reduce_view)
+copyreg.pickle(SendChan, reduce_view)

@@ -1,0 +1,119 @@
+"""What runs in a VM: it calls what the main program sends, and answers.
+
+Invariants: a VM does not outlive the main program, however that ends; Ctrl-C is the main program's business.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from grt._core.chan import Chan
+from grt._core.go import go
+from grt._core.goroutine import Goroutine
+from grt.debug.stall import stall_watch
+from grt.goroutine import run
+from grt.vm.crossing import Station, set_station
+from grt.vm.errors import RemoteError
+from grt.vm.parcel import open_parcel, pack
+from grt.vm.relief import relieve
+from grt.vm.wire import Wire
+
+__all__ = ["main", "number"]
+
+ORDERS = {"go", "cancel", "exit"}
+ORPHANED = 70  # exit status of one whose main program has gone: EX_SOFTWARE
+
+number = 0  # of the VM that this process is; 0 for the main program
+
+
+def main(vm: int, conn: socket.socket, fd_conn: socket.socket, procs: int) -> None:
+    """The whole life of a VM's process."""
+    global number
+    number = vm
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(line_buffering=True)  # a line at a time: those of several VMs do not mix
+    run(serve, vm, conn.detach(), fd_conn.detach(), procs=procs)
+
+
+def serve(vm: int, fd: int, fd_fd: int) -> None:
+    stall_watch(None)  # to compute is what VMs are for, and the others are sent what they need all the same
+    wire = Wire(fd, fd_fd)
+    station = Station(vm, wire.send, wire.announce)
+    wire.name_of, wire.find = station.name_of, station.find
+    set_station(station)
+    orders: Chan[Any] = Chan(sys.maxsize)
+
+    def handle(message: Any) -> None:
+        if message[0] in ORDERS:
+            orders.try_send(message)
+        else:
+            station.handle(message)
+
+    def step_in() -> None:
+        with contextlib.suppress(BlockingIOError):
+            if wire.take_in():
+                os._exit(ORPHANED)
+        station.catch_up()
+        wire.write_frames()
+
+    writer = go(wire.write)
+    go(station.run)
+    go(read, wire, handle)
+    relieve(step_in)
+    obey(orders, wire)
+    station.hand_back()
+    wire.finish()
+    writer.join()
+
+
+def read(wire: Wire, handle: Callable[[Any], object]) -> None:
+    wire.read(handle)
+    os._exit(ORPHANED)
+
+
+def obey(orders: Chan[Any], wire: Wire) -> None:
+    """Makes the calls that are ordered, until the VM is to end, and ends what is left of them."""
+    calls: dict[int, Goroutine] = {}
+    for order in orders:
+        if order[0] == "go":
+            _, call, parcel = order
+            calls[call] = go(answer, wire, calls, call, parcel)
+        elif order[0] == "exit":
+            break
+        elif order[1] in calls:
+            calls[order[1]].cancel()
+        order = parcel = None  # what they refer to is the call's own
+    left = list(calls.values())
+    for g in left:
+        g.cancel()
+    for g in left:
+        g.join()
+
+
+def answer(wire: Wire, calls: dict[int, Goroutine], call: int, parcel: Any) -> None:
+    """Makes a call, and sends what comes of it."""
+    try:
+        fn, args, kwargs = open_parcel(parcel)
+        message = "done", call, pack(fn(*args, **kwargs))
+    except BaseException as error:
+        message = "failed", call, packed_error(error)
+    finally:
+        calls.pop(call, None)
+    wire.send(message)
+
+
+def packed_error(error: BaseException) -> Any:
+    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    try:
+        parcel = pack((error, text))
+        open_parcel(parcel)  # some pickle, and then cannot be made again
+    except Exception:
+        parcel = pack((RemoteError(f"{type(error).__qualname__}: {error}"), text))
+    return parcel

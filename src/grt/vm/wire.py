@@ -1,0 +1,189 @@
+"""The wire between a VM and the main program: messages in both directions, in order, over a Unix socket.
+
+What is sent meanwhile goes in one frame. A frame: how long it is, how many descriptors come with it (over a second
+socket, so that only those who have any pay for them), and a pickled list of messages.
+Threads: any may send; any may write and take in what came, one at a time, but one goroutine waits for it.
+"""
+
+import contextlib
+import copyreg
+import os
+import pickle
+import struct
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from grt._core.chan import Chan
+from grt._core.errors import Closed
+from grt._core.semaphore import Mutex
+from grt.net.unix import MOST, UnixConn
+from grt.vm.parcel import Parcel
+
+__all__ = ["Wire"]
+
+HEADER = struct.Struct("<II")
+AT_ONCE = 1 << 18  # bytes that are read at most at a time
+
+_local = threading.local()  # frame: the one that is written or read in this thread
+
+
+class Frame:
+    """What pickle does not carry of the messages that are written, or read."""
+
+    __slots__ = ("fds", "wire")
+
+    def __init__(self, wire: "Wire", fds: list[int]) -> None:
+        self.wire = wire
+        self.fds = fds
+
+
+class Wire:
+    """One end. Before use, name_of and find are set: they give what stands for a channel, and the channel."""
+
+    __slots__ = (
+        "bell",
+        "conn",
+        "fd_conn",
+        "find",
+        "first",
+        "handle",
+        "name_of",
+        "outbox",
+        "pending",
+        "taking",
+        "writing",
+    )
+
+    def __init__(self, conn: int, fd_conn: int) -> None:
+        self.conn = UnixConn(conn, "")
+        self.fd_conn = UnixConn(fd_conn, "")
+        self.name_of: Callable[[Chan[Any]], Any]
+        self.find: Callable[[Any], Chan[Any]]
+        self.outbox: list[Any] = []  # messages that nobody has written yet
+        self.first: list[Any] = []  # those that are written before them
+        self.bell: Chan[None] = Chan(1)
+        self.writing = Mutex()  # held from when messages are taken from the outbox until they are written
+        self.pending = bytearray()  # what has come of a frame
+        self.taking = threading.RLock()  # guards it; held until what has come is handled
+        self.handle: Callable[[Any], object]
+
+    def send(self, message: Any) -> None:
+        """Has message written, unless the wire has ended. Never blocks."""
+        self.outbox.append(message)
+        self.ring()
+
+    def announce(self, message: Any) -> None:
+        """Has message written in a frame before that of those that were sent: they refer to what it introduces."""
+        self.first.append(message)
+        self.ring()
+
+    def ring(self) -> None:
+        try:
+            self.bell.try_send(None)
+        except Closed:
+            pass
+
+    def write(self) -> None:
+        """Writes what is sent, until `finish`, or until the other end has gone."""
+        for _ in self.bell:
+            try:
+                self.write_frames()
+            except (OSError, Closed):
+                return
+
+    def finish(self) -> None:
+        """Ends `write` when it has written what was sent."""
+        self.bell.close()
+
+    def write_frames(self) -> None:
+        with self.writing:
+            messages, self.outbox = self.outbox, []
+            first, self.first = self.first, []  # after the others: what those refer to was announced before
+            if first:
+                self.write_frame(first)
+            if messages:
+                self.write_frame(messages)
+
+    def write_frame(self, messages: list[Any]) -> None:
+        frame = Frame(self, [])
+        data = frame_pickled(frame, messages)
+        self.conn.write(HEADER.pack(len(data), len(frame.fds)) + data)
+        for at in range(0, len(frame.fds), MOST):
+            self.fd_conn.send_fds(frame.fds[at : at + MOST])
+
+    def read(self, handle: Callable[[Any], object]) -> None:
+        """Calls handle, which must not block, with each message that comes, in order, until the other end has gone."""
+        self.handle = handle
+        with contextlib.suppress(OSError, Closed):
+            self.conn.read_by(self.take_in)
+
+    def take_in(self) -> bool | None:
+        """Handles what has come; returns True when that was the end. Raises BlockingIOError if nothing has."""
+        with self.taking:
+            data = self.conn.raw.recv(AT_ONCE)
+            pending = self.pending
+            pending += data
+            at = 0
+            while len(pending) - at >= HEADER.size:
+                size, fds = HEADER.unpack_from(pending, at)
+                end = at + HEADER.size + size
+                if len(pending) < end:
+                    break
+                with memoryview(pending) as view:
+                    messages = self.opened(view[at + HEADER.size : end], fds)
+                at = end
+                for message in messages:
+                    self.handle(message)
+            if at:
+                del pending[:at]
+        return None if data else True
+
+    def opened(self, body: memoryview, count: int) -> Any:
+        fds: list[int] = []
+        while len(fds) < count:
+            found, data = self.fd_conn.recv_fds()
+            if not data:
+                raise EOFError("descriptors that were announced have not come")
+            fds += found
+        _local.frame = Frame(self, fds)
+        try:
+            with body:
+                return pickle.loads(body)
+        finally:
+            _local.frame = None
+            for fd in fds:  # of what could not be opened
+                os.close(fd)
+
+    def close(self) -> None:
+        self.conn.close()
+        self.fd_conn.close()
+
+
+def frame_pickled(frame: Frame, messages: list[Any]) -> bytes:
+    _local.frame = frame
+    try:
+        return pickle.dumps(messages, 5)
+    finally:
+        _local.frame = None
+
+
+def reduce_parcel(parcel: Parcel) -> Any:
+    frame: Frame = _local.frame
+    names = [frame.wire.name_of(channel) for channel in parcel.channels]
+    frame.fds += parcel.fds
+    return arrived, (parcel.data, names, len(parcel.fds), parcel.sizes)
+
+
+def arrived(data: bytes, names: list[Any], count: int, sizes: list[int]) -> Parcel:
+    frame: Frame = _local.frame
+    parcel = Parcel()
+    parcel.data = data
+    parcel.sizes = sizes
+    parcel.fds = frame.fds[:count]
+    del frame.fds[:count]
+    parcel.channels = [frame.wire.find(name) for name in names]
+    return parcel
+
+
+copyreg.pickle(Parcel, reduce_parcel)

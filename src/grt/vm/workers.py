@@ -1,0 +1,134 @@
+"""VMs that serve: each accepts from a listener that the main program keeps, so nobody is refused in between.
+
+Invariants: for each listener there is one VM that accepts, or one that is about to. A VM that is replaced stops
+accepting when its successor has begun, and ends when what it serves has ended.
+Threads: any; `mutex` is held by whoever replaces VMs.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from grt._core.chan import Chan, chan
+from grt._core.errors import Cancelled
+from grt._core.go import go, sleep
+from grt._core.goroutine import Goroutine
+from grt._core.semaphore import Mutex
+from grt.vm.machine import VM
+
+__all__ = ["Workers"]
+
+PAUSE = 0.1, 5.0  # seconds until a VM that has died is replaced, doubling while they die at once
+
+
+class Worker:
+    """A VM that serves."""
+
+    __slots__ = ("ended", "serving", "stop", "vm")
+
+    def __init__(self, serve: Callable[..., int], listener: Any, args: Sequence[Any]) -> None:
+        """Starts it; returns when it accepts."""
+        self.vm = VM()
+        try:
+            ready: Chan[None] = chan(1)
+            self.stop: Chan[float | None] = chan(1)  # told how many seconds there are to end in
+            self.serving: Goroutine = self.vm.go(serve, listener, ready, self.stop, *args)
+            go(end_with, self.serving, ready)
+            ready.recv_ok()
+        except BaseException:
+            self.end()
+            raise
+
+    def end(self) -> None:
+        """Ends it at once."""
+        self.vm.kill()
+        self.vm.join()
+
+    def finish(self, timeout: float | None) -> int:
+        """Has it stop; returns how many connections were cut."""
+        try:
+            self.stop.send(timeout)
+            cut: int = self.serving.result()
+            self.vm.close()
+            return cut
+        finally:
+            self.end()
+
+
+class Workers:
+    """One VM for each of some listeners. serve(listener, ready, stop, *args) is what each runs.
+
+    It sends to ready when it accepts; when it receives a number of seconds from stop it accepts no more, has what it
+    serves end within these, and returns how many connections it had to cut.
+    """
+
+    __slots__ = ("args", "keepers", "listeners", "mutex", "serve", "stopping", "workers")
+
+    def __init__(self, serve: Callable[..., int], listeners: Sequence[Any], *args: Any) -> None:
+        self.serve = serve
+        self.listeners = listeners
+        self.args = args
+        self.mutex = Mutex()
+        self.stopping = False
+        self.workers: list[Worker] = []
+        self.keepers: list[Goroutine] = []
+        try:
+            for listener in listeners:
+                self.workers.append(Worker(serve, listener, args))
+        except BaseException:
+            self.kill()
+            raise
+        self.keepers = [go(self.keep, at) for at in range(len(listeners))]
+
+    def keep(self, at: int) -> None:
+        """Replaces the VM of a listener whenever it has died."""
+        pause = PAUSE[0]
+        while not self.stopping:
+            worker = self.workers[at]
+            worker.vm.join()
+            with self.mutex:
+                if not self.stopping and self.workers[at] is worker:
+                    sleep(pause)
+                    pause = min(2 * pause, PAUSE[1])
+                    self.workers[at] = Worker(self.serve, self.listeners[at], self.args)
+
+    def restart(self, timeout: float | None) -> int:
+        """Replaces all, one after the other; returns how many connections were cut after timeout seconds each."""
+        cut = 0
+        for at, listener in enumerate(self.listeners):
+            with self.mutex:
+                if self.stopping:
+                    break
+                old = self.workers[at]
+                self.workers[at] = Worker(self.serve, listener, self.args)
+            if old.vm.alive:
+                cut += old.finish(timeout)
+        return cut
+
+    def finish(self, timeout: float | None) -> int:
+        """Ends all; returns how many connections were cut."""
+        with self.mutex:
+            self.stopping = True
+        for keeper in self.keepers:
+            keeper.cancel()
+        ending = [go(worker.finish, timeout) for worker in self.workers if worker.vm.alive]
+        return sum(cut_by(g) for g in ending)
+
+    def kill(self) -> None:
+        self.stopping = True
+        for worker in self.workers:
+            worker.end()
+
+
+def cut_by(ending: Goroutine) -> int:
+    try:
+        cut: int = ending.result()
+    except (Exception, Cancelled):  # it has died: what it served is cut, however much that was
+        return 1
+    return cut
+
+
+def end_with(serving: Goroutine, ready: Chan[None]) -> None:
+    """Ends the wait for one that has failed to begin."""
+    serving.join()
+    if not ready.closed:
+        ready.close()

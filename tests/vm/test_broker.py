@@ -1,0 +1,141 @@
+"""Channels that several VMs have: what becomes of them when VMs end, and who gets them while VMs compute."""
+
+import contextlib
+import gc
+import os
+import time
+
+import pytest
+
+import grt
+from grt.vm import VM
+from tests.vm import work
+
+
+def test_a_vm_that_is_killed_while_it_waits(vm):
+    channel, started = grt.chan(), grt.chan()
+    vm.go(work.wait_to_receive, channel, started)
+    started.recv()
+    blocked = grt.go(channel.recv)
+    vm.kill()
+    with pytest.raises(grt.Closed, match=rf"VM {vm.number} was killed by SIGKILL \(exit status -9\)"):
+        blocked.result()
+    with pytest.raises(grt.Closed, match="SIGKILL"):
+        channel.send("nobody is there")
+
+
+def test_what_a_killed_vm_has_made_is_closed():
+    vm = VM()
+    channel = vm.go(work.make_channel, 1, []).result()
+    g = grt.go(channel.recv)
+    grt.gosched()
+    vm.kill()
+    with pytest.raises(grt.Closed, match="SIGKILL"):
+        g.result()
+    vm.join()
+
+
+def test_a_vm_that_is_killed_in_mid_message():
+    vm = VM()
+    channel = grt.chan()
+    g = vm.go(work.send_all, channel, [b"x" * 50_000_000])
+    vm.go(work.ident).result()
+    vm.kill()
+    with contextlib.suppress(grt.Closed):
+        assert len(channel.recv()) == 50_000_000
+    with pytest.raises(grt.Closed, match="SIGKILL"):
+        channel.recv()
+    g.join()
+    vm.join()
+
+
+def test_the_others_go_on_with_what_a_vm_that_ended_had_not(two_vms):
+    one, other = two_vms
+    channel = grt.chan(10)
+    for i in range(10):
+        channel.send(i)
+    assert one.go(work.recv_some, channel, 3).result() == [0, 1, 2]
+    one.close()
+    assert other.go(work.recv_some, channel, 3).result() == [3, 4, 5]
+    assert [channel.recv() for _ in range(4)] == [6, 7, 8, 9]
+    channel.send("it still works")
+    assert other.go(work.recv_one, channel).result() == "it still works"
+
+
+def test_when_all_vms_have_ended_it_works_on():
+    channel = grt.chan(3)
+    with VM() as vm:
+        vm.go(work.send_all, channel, [[1], [2]], False).result()
+    assert channel.recv() == [1]
+    channel.send([3])
+    assert channel.recv() == [2] and channel.recv() == [3]
+    with VM() as vm:
+        g = vm.go(work.recv_all, channel)
+        channel.send("again")
+        channel.close()
+        assert g.result() == ["again"]
+
+
+def test_a_flood_waits_for_its_receiver(vm):
+    channel = grt.chan(10)
+    g = vm.go(work.flood, channel, 100_000)
+    assert [channel.recv() for _ in range(50)] == list(range(50))
+    assert not g.done and len(channel) <= 10
+    total = sum(channel.recv() for _ in range(100_000 - 50))
+    assert total == sum(range(50, 100_000))
+    g.result()
+
+
+def test_channels_that_nobody_has_are_forgotten(vm):
+    from grt.vm import machine
+
+    requests = grt.chan(2)
+    g = vm.go(work.answer_on, requests)
+    for i in range(100):
+        reply = grt.chan()
+        requests.send((i, reply))
+        reply.recv()
+    del reply
+    gc.collect()
+    for _ in range(50):  # each call carries word of those that are gone
+        vm.go(gc.collect).result()
+        requests.send((0, grt.chan(1)))
+        if len(machine._broker.routes) < 30:
+            break
+    assert len(machine._broker.routes) < 30
+    requests.close()
+    g.result()
+
+
+# -- while they compute
+
+
+def test_a_vm_that_computes_keeps_no_channel_from_the_others(two_vms):
+    """The jobs of a channel are shared by VMs that switch between nothing while they work."""
+    jobs, results = grt.chan(4), grt.chan()
+    workers = [vm.go(compute_for_jobs, jobs, results) for vm in two_vms]
+    grt.go(work.send_all, jobs, range(20))
+    pids = [results.recv() for _ in range(20)]
+    for g in workers:
+        g.result()
+    assert all(pids.count(vm.pid) >= 4 for vm in two_vms)
+
+
+def compute_for_jobs(jobs, results):
+    for _ in jobs:
+        end = time.monotonic() + 0.05
+        while time.monotonic() < end:
+            pass
+        results.send(os.getpid())
+
+
+def test_a_vm_that_computes_for_ever_gives_away_what_it_has(vm):
+    channel, started = grt.chan(5), grt.chan(1)
+    vm.go(fill_and_spin, channel, started)
+    assert [channel.recv() for _ in range(3)] == [0, 1, 2]
+    vm.kill()
+
+
+def fill_and_spin(channel, started):
+    work.send_all(channel, range(3), False)
+    work.spin(started)
