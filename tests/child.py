@@ -66,3 +66,17 @@ def tell(child: "subprocess.Popen[str]", text: str) -> None:
 
 def wait_ready(child: "subprocess.Popen[str]") -> None:
     assert read_line(child) == "ready\n"
+
+
+def child_processes() -> set[int]:
+    """The processes that this one has started and not waited for, where the system tells."""
+    found = set()
+    for entry in os.listdir("/proc") if os.path.exists("/proc/self/stat") else ():
+        try:
+            with open(f"/proc/{int(entry)}/stat") as stat:
+                parent = int(stat.read().rpartition(")")[2].split()[1])
+        except (ValueError, OSError):  # not a process, or gone meanwhile
+            continue
+        if parent == os.getpid():
+            found.add(int(entry))
+    return found

@@ -29,6 +29,14 @@ def linger(conn):
     grt.select()
 
 
+def answer_lines(conn):
+    while answering.next_request(conn):
+        conn.write(conn.read_line().upper())
+
+
+answering = grt.Server(answer_lines, vms=2, idle_timeout=60)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def fork_server():
     grt.vm.VM().close()
@@ -56,6 +64,18 @@ def test_vms_serve():
     serving.result()
     with pytest.raises(ConnectionRefusedError):
         grt.dial("tcp", addr)
+
+
+def test_handlers_ask_the_server_of_their_module():
+    listener = grt.listen("tcp", "127.0.0.1:0")
+    serving = grt.go(answering.serve, listener)
+    with grt.dial("tcp", listener.addr) as conn:
+        for _ in range(3):
+            conn.write(b"spam\n")
+            assert conn.read_line() == b"SPAM\n"
+        assert answering.shutdown(timeout=30) == 0
+        assert conn.read() == b""
+    serving.result()
 
 
 def test_a_connection_that_does_not_end_is_cut():

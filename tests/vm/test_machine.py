@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 
 import pytest
@@ -274,3 +275,27 @@ def test_many_come_and_go_and_leave_nothing():
     await_end(pids)
     if sys.platform == "linux":
         assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_program_that_starts_itself_again_is_told_how_not_to(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text("import grt\ndef main():\n    grt.vm.VM().go(len, '').result()\ngrt.run(main)\n")
+    ran = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 1 and 'belongs under `if __name__ == "__main__":`' in ran.stderr
+
+
+@pytest.mark.skipif(bool(sysconfig.get_config_var("Py_GIL_DISABLED")), reason="a fork of many threads' state")
+def test_the_end_of_a_forked_child_is_not_its_vms_end():
+    status, out, err = run_program("""
+        import os, sys
+        import grt
+        from tests.vm import work
+
+        vm = grt.vm.VM()
+        pid = os.fork()
+        if pid == 0:
+            sys.exit(7)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), vm.go(work.double, 2).result())
+        vm.close()
+    """)
+    assert (status, out, err) == (0, "7 4\n", "")

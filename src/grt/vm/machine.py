@@ -7,6 +7,7 @@ Threads: any.
 
 import atexit
 import itertools
+import os
 import signal
 import socket
 import sys
@@ -216,6 +217,11 @@ def start(number: int, conn: socket.socket, fd_conn: socket.socket, procs: int) 
     """A process that has been started, by a server that forks where there is one: that takes a few milliseconds."""
     import multiprocessing  # here, for it is large, and most programs do without
 
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise RuntimeError(
+            "a program that starts VMs is imported again by each of them, so what starts it, as grt.run(main), "
+            'belongs under `if __name__ == "__main__":`'
+        )
     forked = "forkserver" in multiprocessing.get_all_start_methods()
     context: Any = multiprocessing.get_context("forkserver" if forked else "spawn")
     if forked:
@@ -245,3 +251,15 @@ def stop_courier() -> None:
 def kill_all() -> None:
     for vm in list(_living):
         vm.kill()
+
+
+def forget_all() -> None:
+    """In the child of a fork: the VMs, and their ends, are its parent's."""
+    _living.clear()
+    children = getattr(sys.modules.get("multiprocessing.process"), "_children", None)
+    if children is not None:
+        children.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=forget_all)

@@ -75,7 +75,8 @@ class Workers:
             for listener in listeners:
                 self.workers.append(Worker(serve, listener, args))
         except BaseException:
-            self.kill()
+            for worker in self.workers:
+                worker.end()
             raise
         self.keepers = [go(self.keep, at) for at in range(len(listeners))]
 
@@ -114,9 +115,12 @@ class Workers:
         return sum(cut_by(g) for g in ending)
 
     def kill(self) -> None:
+        """Ends all at once. Never blocks."""
         self.stopping = True
+        for keeper in self.keepers:
+            keeper.cancel()
         for worker in self.workers:
-            worker.end()
+            worker.vm.kill()
 
 
 def cut_by(ending: Goroutine) -> int:
