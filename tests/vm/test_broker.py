@@ -118,7 +118,7 @@ def test_a_vm_that_computes_keeps_no_channel_from_the_others(two_vms):
     pids = [results.recv() for _ in range(20)]
     for g in workers:
         g.result()
-    assert all(pids.count(vm.pid) >= 4 for vm in two_vms)
+    assert all(pids.count(vm.pid) >= 2 for vm in two_vms)
 
 
 def compute_for_jobs(jobs, results):

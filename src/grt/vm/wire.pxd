@@ -8,10 +8,10 @@ cdef class Wire:
     cdef public object conn
     cdef public object fd_conn
     cdef public object find
-    cdef public list first
+    cdef public object first
     cdef public object handle
     cdef public object name_of
-    cdef public list outbox
+    cdef public object outbox
     cdef public object pending
     cdef public object taking
     cdef public object writing

@@ -11,6 +11,7 @@ import os
 import pickle
 import struct
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -60,8 +61,8 @@ class Wire:
         self.fd_conn = UnixConn(fd_conn, "")
         self.name_of: Callable[[Chan[Any]], Any]
         self.find: Callable[[Any], Chan[Any]]
-        self.outbox: list[Any] = []  # messages that nobody has written yet
-        self.first: list[Any] = []  # those that are written before them
+        self.outbox: deque[Any] = deque()  # messages that nobody has written yet
+        self.first: deque[Any] = deque()  # those that are written before them
         self.bell: Chan[None] = Chan(1)
         self.writing = Mutex()  # held from when messages are taken from the outbox until they are written
         self.pending = bytearray()  # what has come of a frame
@@ -98,8 +99,8 @@ class Wire:
 
     def write_frames(self) -> None:
         with self.writing:
-            messages, self.outbox = self.outbox, []
-            first, self.first = self.first, []  # after the others: what those refer to was announced before
+            messages = drained(self.outbox)
+            first = drained(self.first)  # after the others: what those refer to was announced before
             if first:
                 self.write_frame(first)
             if messages:
@@ -158,6 +159,11 @@ class Wire:
     def close(self) -> None:
         self.conn.close()
         self.fd_conn.close()
+
+
+def drained(box: deque[Any]) -> list[Any]:
+    """What is in box, which others go on filling meanwhile."""
+    return [box.popleft() for _ in range(len(box))]
 
 
 def frame_pickled(frame: Frame, messages: list[Any]) -> bytes:
