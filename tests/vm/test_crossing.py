@@ -364,6 +364,13 @@ def test_one_that_holds_what_cannot_be_sent_is_not_sent(vm):
     assert vm.go(work.recv_one, channel).result() == "fine"
 
 
+def test_a_timer_s_channel_stays_with_its_timer(vm):
+    with pytest.raises(TypeError, match="stays with its timer"):
+        vm.go(work.recv_one, grt.after(100))
+    with pytest.raises(TypeError, match="stays with its timer"):
+        vm.go(work.recv_one, grt.Ticker(100).c)
+
+
 def test_a_message_that_cannot_be_opened_is_its_receiver_s_error(vm):
     channel = grt.chan(2)
     vm.go(work.send_unopenable, channel).result()

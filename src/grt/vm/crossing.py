@@ -24,6 +24,7 @@ from grt._core.errors import Closed
 from grt._core.go import gosched
 from grt._core.goroutine import peek
 from grt._core.select import select
+from grt._core.ticker import Alarm
 from grt.vm.parcel import current, open_parcel, pack
 
 __all__ = ["NOTHING", "Link", "Send", "Station", "Wants", "lock", "set_station"]
@@ -160,6 +161,8 @@ class Station:
                 self.tie_anew(channel)
 
     def tie_anew(self, channel: Chan[Any]) -> None:
+        if any(isinstance(getattr(ref.__callback__, "__self__", None), Alarm) for ref in weakref.getweakrefs(channel)):
+            raise TypeError(f"{channel!r} is a timer's, which stays with its timer")
         self.last_key += 1
         link = Link(self, (self.number, self.last_key), channel)
         held = channel.tie(link, self.moves, False)
