@@ -202,7 +202,10 @@ def test_channels_join_them(two_procs):
             c.send(value)
 
     def consume():
-        done.send(list(c))  # not list(c): without a GIL that is greenlet's crash in the pure build
+        values = []
+        for value in c:  # not list(c), which is greenlet's crash without a GIL, in the pure build
+            values.append(value)
+        done.send(values)
 
     with grt.group() as consumers:
         for _ in range(3):
