@@ -59,7 +59,7 @@ def main():
     print("ready")
     {WAYS[way]}
     print("went on")
-grt.run(main)
+grt.run(main, procs=1)
 """
     said = asked(program, "in park")
     assert "goroutine 1 (MainThread) of MainThread, " in said and "in main\n" in said
@@ -110,4 +110,4 @@ def test_run_in_run_gives_it_back_once():
         inner = grt.run(signal.getsignal, signal.SIGQUIT)
         return inner is signal.getsignal(signal.SIGQUIT)
 
-    assert grt.run(main)
+    assert grt.run(main, procs=1)
