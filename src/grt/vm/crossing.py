@@ -103,6 +103,12 @@ class Link:
             self.station.moves.try_send(channel)
             return self.gate
 
+    def open_gate(self) -> None:
+        """The channel is here: lets go on who fetches it."""
+        if self.gate is not None:
+            self.gate.close()
+            self.gate = None
+
     def let_go(self) -> None:
         with lock:
             self.pins -= 1
@@ -326,9 +332,7 @@ class Station:
             sender, number, value = offer
             self.send(("answer", key, sender, number, PASSED if channel.accept(value) else AGAIN))
         channel.arrive(values, closed)
-        if link.gate is not None:
-            link.gate.close()
-            link.gate = None
+        link.open_gate()
 
     def answer(self, number: int, news: int) -> None:
         if number in self.offers:
@@ -347,9 +351,7 @@ class Station:
             channel.arrive([], True)
         else:
             channel.shut()
-        if link.gate is not None:
-            link.gate.close()
-            link.gate = None
+        link.open_gate()
         self.links.pop(link.key, None)
 
     def hand_back(self) -> None:

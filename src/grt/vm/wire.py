@@ -145,7 +145,7 @@ class Wire:
         while len(fds) < count:
             found, data = self.fd_conn.recv_fds()
             if not data:
-                raise EOFError("descriptors that were announced have not come")
+                raise ConnectionResetError("descriptors that were announced have not come")
             fds += found
         _local.frame = Frame(self, fds)
         try:
