@@ -5,7 +5,8 @@ buffers of 64 MiB. compute: pieces of computing each second, in a pool of so man
 """
 
 import sys
-import time
+
+from rates import per_second
 
 import grt
 
@@ -36,17 +37,6 @@ def compute():
     for n in range(PIECE):
         total += n * n
     return total
-
-
-def per_second(seconds, step, warm_up=20):
-    """How often step can be called in a second."""
-    for _ in range(warm_up):
-        step()
-    began, count = time.perf_counter(), 0
-    while (elapsed := time.perf_counter() - began) < seconds:
-        step()
-        count += 1
-    return count / elapsed
 
 
 def oneway(seconds):

@@ -2,7 +2,8 @@
 
 import multiprocessing
 import sys
-import time
+
+from rates import per_second
 
 MESSAGE = b"x" * 64
 AT_ONCE = 1000
@@ -21,16 +22,6 @@ def send_to_pipe(pipe):
 def echo(pipe):
     while True:
         pipe.send(pipe.recv())
-
-
-def per_second(seconds, step):
-    for _ in range(20):
-        step()
-    began, count = time.perf_counter(), 0
-    while (elapsed := time.perf_counter() - began) < seconds:
-        step()
-        count += 1
-    return count / elapsed
 
 
 def many(receive):
