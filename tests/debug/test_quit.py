@@ -110,4 +110,4 @@ def test_run_in_run_gives_it_back_once():
         inner = grt.run(signal.getsignal, signal.SIGQUIT)
         return inner is signal.getsignal(signal.SIGQUIT)
 
-    assert grt.run(main, procs=1)
+    assert grt.run(main)
