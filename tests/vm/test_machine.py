@@ -287,10 +287,11 @@ def test_a_program_that_starts_itself_again_is_told_how_not_to(tmp_path):
 @pytest.mark.skipif(bool(sysconfig.get_config_var("Py_GIL_DISABLED")), reason="a fork of many threads' state")
 def test_the_end_of_a_forked_child_is_not_its_vms_end():
     status, out, err = run_program("""
-        import os, sys
+        import os, sys, warnings
         import grt
         from tests.vm import work
 
+        warnings.simplefilter("ignore", DeprecationWarning)  # that there are threads is the point
         vm = grt.vm.VM()
         pid = os.fork()
         if pid == 0:

@@ -13,8 +13,8 @@ the stdlib's calls go on waiting.
 import math
 import os
 import select
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import threading
+from contextlib import suppress
 from errno import EBADF, EEXIST, ENOENT
 from typing import Any
 
@@ -78,7 +78,7 @@ class Backend:
         self.watches: dict[int, Watch] = {}  # by descriptor
         self.events: list[tuple[int, int, int]] = []  # of the last wait: fd, flags, generation
         self.closed = False
-        self.waiting = False  # a thread is in the wait: no second one, and no close
+        self.waiting = threading.Lock()  # a thread is in the wait: no second one, and no close
 
     def fileno(self) -> int:
         return -1
@@ -394,12 +394,15 @@ def poller_handle(owner: Backend) -> Backend:
 def poller_close(handle: Backend) -> None:
     if handle.closed:
         return
-    if handle.waiting:
+    if not handle.waiting.acquire(blocking=False):
         raise RuntimeError("a poller cannot be closed while another thread waits in it: wake that first")
-    handle.closed = True
-    handle.events = []
-    handle.watches = {}
-    handle.close()
+    try:
+        handle.closed = True
+        handle.events = []
+        handle.watches = {}
+        handle.close()
+    finally:
+        handle.waiting.release()
 
 
 def _open(handle: Backend) -> Backend:
@@ -432,22 +435,15 @@ def poller_rearm(handle: Backend, fd: int, mask: int) -> None:
     _open(handle).rearm(fd, mask)
 
 
-@contextmanager
-def _alone(handle: Backend) -> Iterator[None]:
-    if handle.waiting:
-        raise RuntimeError("another thread waits in this poller: one at a time")
-    handle.waiting = True
-    try:
-        yield
-    finally:
-        handle.waiting = False
-
-
 def poller_wait(handle: Backend, timeout: float) -> int:
-    with _alone(_open(handle)):
-        handle.events = []
+    if not handle.waiting.acquire(blocking=False):
+        raise RuntimeError("another thread waits in this poller: one at a time")
+    try:
+        _open(handle).events = []
         handle.wait(timeout)
         return len(handle.events)
+    finally:
+        handle.waiting.release()
 
 
 def poller_fd(handle: Backend, index: int) -> int:
