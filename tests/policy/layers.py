@@ -127,7 +127,6 @@ TESTED_BY = {
     "vm.errors": "vm.machine",
     "vm.guest": "vm.machine",
     "vm.relief": "vm.crossing",
-    "vm.wire": "vm.crossing",
     "vm.workers": "net.server",
     "_core.pysys": "_core.sock",
     "_core.pypoll": "_core.poller",

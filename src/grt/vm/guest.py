@@ -9,7 +9,6 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable
 from typing import Any
 
 from grt._core.chan import Chan
@@ -46,8 +45,6 @@ def serve(vm: int, fd: int, fd_fd: int) -> None:
     stall_watch(None)  # to compute is what VMs are for, and the others are sent what they need all the same
     wire = Wire(fd, fd_fd)
     station = Station(vm, wire.send, wire.announce)
-    wire.name_of, wire.find = station.name_of, station.find
-    set_station(station)
     orders: Chan[Any] = Chan(sys.maxsize)
 
     def handle(message: Any) -> None:
@@ -55,6 +52,9 @@ def serve(vm: int, fd: int, fd_fd: int) -> None:
             orders.try_send(message)
         else:
             station.handle(message)
+
+    wire.name_of, wire.find, wire.handle = station.name_of, station.find, handle
+    set_station(station)
 
     def step_in() -> None:
         with contextlib.suppress(BlockingIOError):
@@ -65,7 +65,7 @@ def serve(vm: int, fd: int, fd_fd: int) -> None:
 
     writer = go(wire.write)
     go(station.run)
-    go(read, wire, handle)
+    go(read, wire)
     relieve(step_in)
     obey(orders, wire)
     station.hand_back()
@@ -73,8 +73,8 @@ def serve(vm: int, fd: int, fd_fd: int) -> None:
     writer.join()
 
 
-def read(wire: Wire, handle: Callable[[Any], object]) -> None:
-    wire.read(handle)
+def read(wire: Wire) -> None:
+    wire.read()
     os._exit(ORPHANED)
 
 

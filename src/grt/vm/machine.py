@@ -76,7 +76,7 @@ class VM:
             end.setblocking(False)
         self.pid: int = self._process.pid
         self._wire = Wire(ours[0].detach(), theirs[0].detach())
-        self._wire.name_of, self._wire.find = self._name_of, find
+        self._wire.name_of, self._wire.find, self._wire.handle = self._name_of, find, self._handle
         _broker.ports[self.number] = self._wire.send
         _living.add(self)
         if len(_living) == 1:
@@ -172,7 +172,7 @@ class VM:
     def _serve(self) -> None:
         """Does what it says, to its end."""
         try:
-            self._wire.read(self._handle)
+            self._wire.read()
             blocking(self._process.join, LEAVING)
         finally:
             self._bury()

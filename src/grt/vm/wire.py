@@ -40,7 +40,8 @@ class Frame:
 
 
 class Wire:
-    """One end. Before use, name_of and find are set: they give what stands for a channel, and the channel."""
+    """One end. Before use are set: name_of and find, which give what stands for a channel, and the channel; and handle,
+    which is called with each message that comes, in order, by whoever takes it in, and must not block."""
 
     __slots__ = (
         "bell",
@@ -61,13 +62,13 @@ class Wire:
         self.fd_conn = UnixConn(fd_conn, "")
         self.name_of: Callable[[Chan[Any]], Any]
         self.find: Callable[[Any], Chan[Any]]
+        self.handle: Callable[[Any], object]
         self.outbox: deque[Any] = deque()  # messages that nobody has written yet
         self.first: deque[Any] = deque()  # those that are written before them
         self.bell: Chan[None] = Chan(1)
         self.writing = Mutex()  # held from when messages are taken from the outbox until they are written
         self.pending = bytearray()  # what has come of a frame
         self.taking = threading.RLock()  # guards it; held until what has come is handled
-        self.handle: Callable[[Any], object]
 
     def send(self, message: Any) -> None:
         """Has message written, unless the wire has ended. Never blocks."""
@@ -113,9 +114,8 @@ class Wire:
         for at in range(0, len(frame.fds), MOST):
             self.fd_conn.send_fds(frame.fds[at : at + MOST])
 
-    def read(self, handle: Callable[[Any], object]) -> None:
-        """Calls handle, which must not block, with each message that comes, in order, until the other end has gone."""
-        self.handle = handle
+    def read(self) -> None:
+        """Handles what comes, until the other end has gone."""
         with contextlib.suppress(OSError, Closed):
             self.conn.read_by(self.take_in)
 

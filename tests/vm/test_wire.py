@@ -1,0 +1,117 @@
+"""The wire between a VM and the main program, with both ends here."""
+
+import os
+import pickle
+import socket
+import threading
+
+import pytest
+
+import grt
+from grt.vm.parcel import pack
+from grt.vm.wire import HEADER, Wire
+
+
+@pytest.fixture
+def ends():
+    """Two wires to each other; `got` of each has the messages that it has handled."""
+    pairs = [socket.socketpair() for _ in range(2)]
+    wires = []
+    for data, descriptors in zip(*pairs, strict=True):
+        data.setblocking(False)
+        descriptors.setblocking(False)
+        wire = Wire(data.detach(), descriptors.detach())
+        wire.name_of, wire.find = id, grt.Chan  # no channel is sent
+        wires.append(wire)
+    got = [[], []]
+    for wire, messages in zip(wires, got, strict=True):
+        wire.handle = messages.append
+    yield *wires, got[1]
+    got[1].clear()
+    for wire in wires:
+        wire.close()
+
+
+def test_what_is_sent_at_once_comes_in_order(ends):
+    here, there, got = ends
+    for i in range(1000):
+        here.send(("number", i))
+    here.announce(("first",))
+    here.write_frames()
+    with pytest.raises(BlockingIOError):
+        while True:
+            there.take_in()
+    assert got == [("first",), *(("number", i) for i in range(1000))]
+
+
+def test_another_thread_takes_in_what_has_come_before_anybody_reads(ends):
+    here, there, got = ends
+    here.send(("early",))
+    here.write_frames()
+    thread = threading.Thread(target=there.take_in)
+    thread.start()
+    thread.join()
+    assert got == [("early",)]
+
+
+def test_a_frame_that_comes_in_pieces_is_one(ends):
+    here, there, got = ends
+    here.send(("x" * 1000,))
+    pieces = []
+    here.conn, kept = Pieces(pieces), here.conn
+    here.write_frames()
+    here.conn = kept
+    (frame,) = pieces
+    for byte in frame:
+        here.conn.write(bytes([byte]))
+        there.take_in()
+    assert got == [("x" * 1000,)]
+
+
+class Pieces:
+    def __init__(self, pieces):
+        self.write = pieces.append
+
+
+def test_reading_ends_when_the_other_end_has_gone(ends):
+    here, there, got = ends
+    reader = grt.go(there.read)
+    writer = grt.go(here.write)
+    here.send(("last",))
+    here.finish()
+    writer.join()
+    here.close()
+    reader.result()
+    assert got == [("last",)]
+
+
+def test_reading_ends_when_descriptors_that_were_announced_do_not_come(ends):
+    here, there, got = ends
+    reader = grt.go(there.read)
+    grt.gosched()
+    here.conn.write(HEADER.pack(4, 1) + b"none")
+    here.close()
+    reader.result()
+    assert got == []
+
+
+def test_what_cannot_be_opened_leaves_no_descriptor(ends):
+    here, there, got = ends
+    reading, writing = os.pipe()
+    here.conn.write(HEADER.pack(3, 1) + b"bad")
+    here.fd_conn.send_fds([writing])
+    os.close(writing)
+    with pytest.raises(pickle.UnpicklingError):
+        there.take_in()
+    assert os.read(reading, 1) == b""  # there is no other end of it anywhere
+    os.close(reading)
+    assert got == []
+
+
+def test_large_values_go_beside_it(ends):
+    here, there, got = ends
+    here.send(pack(b"x" * 1_000_000))
+    here.write_frames()
+    there.take_in()
+    (parcel,) = got
+    assert len(parcel.fds) == 1 and len(parcel.data) < 1000
