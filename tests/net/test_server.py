@@ -7,7 +7,7 @@ import time
 import pytest
 
 import grt
-from tests.child import finish, read_line, spawn, wait_ready
+from tests.child import finish, read_line, run_program, spawn, wait_ready
 from tests.goroutines import living
 from tests.net.test_dial import unused_port
 
@@ -147,11 +147,75 @@ def test_who_says_a_byte_at_a_time_is_hung_up_on_without_a_report(start, listene
     assert capfd.readouterr().err == ""
 
 
+def test_who_does_not_take_the_answer_is_hung_up_on_without_a_report(start, listener, capfd):
+    cut = grt.chan()
+
+    def pour(conn):
+        while server.next_request(conn):
+            try:
+                conn.write(b"x" * int(conn.read_line()))
+            except TimeoutError:
+                cut.close()
+                raise
+
+    server = start(pour, write_timeout=0.5)
+    with dial(listener) as slow, dial(listener) as quick:
+        slow.write(b"50000000\n")
+        for _ in range(3):  # for longer than write_timeout, which each answer has
+            quick.write(b"3\n")
+            assert quick.read() == b"xxx"
+            grt.sleep(0.3)
+        cut.recv_ok()
+        wait_for(lambda: server.connections == 1)
+    assert capfd.readouterr().err == ""
+
+
 def test_next_request_is_for_connections_that_are_served(start, listener):
     server = start(echo)
     near, far = grt.pipe()
     with near, far, pytest.raises(ValueError, match="is not served"):
         server.next_request(near)
+
+
+def test_without_descriptors_it_goes_on_serving_whom_it_has_and_then_the_rest():
+    status, out, err = run_program("""
+        import os, resource, socket, grt
+
+        def echo(conn):
+            for data in conn:
+                conn.write(data)
+
+        def ask(client):
+            grt.blocking(client.sendall, b"hello")
+            return grt.blocking(client.recv, 100)
+
+        def main():
+            server, listener = grt.Server(echo), grt.listen("tcp", "127.0.0.1:0")
+            serving = grt.go(server.serve, listener)
+            clients = [socket.socket() for _ in range(6)]
+            before = len(os.listdir("/dev/fd"))
+            most = max(client.fileno() for client in clients) + 3  # for those that are accepted
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+            for client in clients:
+                client.connect(listener.addr)
+            while server.connections < 2:
+                grt.sleep(0.01)
+            grt.sleep(0.05)
+            first = [ask(client) for client in clients[:2]]
+            print(server.connections, first)
+            for client in clients[:2]:
+                client.close()
+            for client in clients[2:]:
+                print(ask(client))
+                client.close()
+            print(server.shutdown(60))
+            serving.result()
+            print(before - len(os.listdir("/dev/fd")))
+
+        grt.run(main)
+    """)
+    assert (status, err) == (0, "")
+    assert out == "2 [b'hello', b'hello']\n" + "b'hello'\n" * 4 + "0\n7\n"  # 6 clients, 1 listener
 
 
 def test_shutdown_closes_the_idle_and_waits_for_the_rest(start, listener):

@@ -54,8 +54,9 @@ class Server:
     grt.excepthook, unless it only says that the peer has gone, and the others are served on.
 
     limit is how many connections are served at a time: the others wait to be accepted. A handler that answers
-    requests says by `next_request` when it waits for one; idle_timeout is how many seconds it may wait then, and
-    read_timeout how many a request may take to come once its first byte is there. Who is slower is hung up on.
+    requests says by `next_request` when it waits for one; idle_timeout is how many seconds it may wait then. From the
+    first byte of a request on, it may take read_timeout seconds to come, and write_timeout until the client has taken
+    the answer. Who is slower is hung up on.
 
     vms is how many VMs serve in the place of this process, each with a core of its own; limit is for each then. The
     handler is found by name there, so it must be at the top of a module. `restart` replaces them one by one.
@@ -63,7 +64,7 @@ class Server:
 
     __slots__ = (
         "__weakref__", "guard", "handler", "idle_timeout", "limit", "listeners", "over", "places", "read_timeout",
-        "serving", "starting", "stopping", "vms", "workers",
+        "serving", "starting", "stopping", "vms", "workers", "write_timeout",
     )  # fmt: skip
 
     def __init__(
@@ -73,6 +74,7 @@ class Server:
         limit: int | None = None,
         idle_timeout: float | None = None,
         read_timeout: float | None = None,
+        write_timeout: float | None = None,
         vms: int = 0,
     ) -> None:
         if not callable(handler):
@@ -82,6 +84,7 @@ class Server:
         self.places = None if limit is None else Semaphore(limit)
         self.idle_timeout = idle_timeout
         self.read_timeout = read_timeout
+        self.write_timeout = write_timeout
         if vms < 0:
             raise ValueError(f"grt.Server needs a number of VMs, 0 for this process alone, not {vms}")
         self.vms = vms
@@ -123,7 +126,7 @@ class Server:
 
     def serve_in_vms(self, listeners: "list[Listener]") -> None:
         """Has each of listeners served by a VM of its own, until `shutdown`. Closes them then."""
-        options = {"limit": self.limit, "idle_timeout": self.idle_timeout, "read_timeout": self.read_timeout}
+        options = {name: getattr(self, name) for name in ("limit", "idle_timeout", "read_timeout", "write_timeout")}
         if self.workers is not None:
             raise RuntimeError(f"{self!r} serves already; one whose VMs serve has one address")
         try:
@@ -205,7 +208,8 @@ class Server:
 
         That is when the client has closed, when it says nothing for idle_timeout seconds, or when the server is being
         shut down: meanwhile the connection counts as idle. Once it has begun, the request has read_timeout seconds to
-        come; then reads raise TimeoutError, and the connection is closed.
+        come, and its answer write_timeout to go; then reads, and writes, raise TimeoutError, and the connection is
+        closed.
 
         >>> def handler(conn):
         ...     while server.next_request(conn):
@@ -226,7 +230,9 @@ class Server:
                 return False
             if self.idle_timeout is not None or self.read_timeout is not None:
                 conn.set_read_deadline(None if self.read_timeout is None else now() + self.read_timeout)
-                served.limited = self.read_timeout is not None
+            if self.write_timeout is not None:
+                conn.set_write_deadline(now() + self.write_timeout)
+            served.limited = self.read_timeout is not None or self.write_timeout is not None
             return True
         except (Closed, ConnectionError, TimeoutError):
             return False
@@ -360,7 +366,7 @@ class Served:
         self.goroutine: Goroutine | None = None
         self.asks = False  # whether its handler uses `next_request`
         self.waits = False  # whether it is in there
-        self.limited = False  # whether a read that times out is the server's business
+        self.limited = False  # whether a deadline that passes is the server's business
 
     def is_idle(self) -> bool:
         return self.waits if self.asks else self.conn.idle
