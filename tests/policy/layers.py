@@ -83,10 +83,10 @@ MAY_IMPORT = {
     "vm.crossing": "vm.parcel _core.chan _core.errors _core.go _core.goroutine _core.select _core.ticker",
     "vm.broker": "vm.crossing",
     "vm.wire": "net.unix vm.parcel _core.chan _core.errors _core.semaphore",
-    "vm.relief": "_core.errors _core.goroutine",
+    "vm.relief": "_core.goroutine",
     "vm.guest": "debug.stall goroutine vm.crossing vm.errors vm.parcel vm.relief vm.wire "
-    "_core.chan _core.go _core.goroutine",
-    "vm.machine": "offload scope vm.broker vm.crossing vm.errors vm.guest vm.parcel vm.wire "
+    "_core.chan _core.errors _core.go _core.goroutine",
+    "vm.machine": "offload scope vm.broker vm.crossing vm.errors vm.guest vm.parcel vm.relief vm.wire "
     "_core.chan _core.errors _core.go _core.goroutine",
     "vm.pool": "vm.machine _core.errors _core.goroutine",
     "vm.program": "vm.machine _core.go _core.goroutine",

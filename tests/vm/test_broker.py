@@ -129,11 +129,40 @@ def compute_for_jobs(jobs, results):
         results.send(os.getpid())
 
 
+def test_a_main_program_that_computes_does_not_hold_up_its_vms(two_vms, tmp_path):
+    """What they send each other goes through the main program, and so does what is with it."""
+    one, other = two_vms
+    channel, told = grt.chan(), tmp_path / "told"
+    for value in ("held", "here"):
+        grt.go(channel.send, value)
+    one.go(send_each, channel, range(20))
+    received = other.go(receive_and_tell, channel, 22, told)
+    deadline = time.monotonic() + 60
+    grt.gosched()
+    while not told.exists() and time.monotonic() < deadline:
+        pass
+    assert told.exists() and not received.done
+    assert sorted(map(str, received.result())) == sorted(map(str, ["held", "here", *range(20)]))
+
+
+def send_each(channel, values):
+    for value in values:
+        channel.send(value)
+
+
+def receive_and_tell(channel, count, told):
+    found = [channel.recv() for _ in range(count)]
+    told.touch()
+    return found
+
+
 def test_a_vm_that_computes_for_ever_gives_away_what_it_has(vm):
     channel, started = grt.chan(5), grt.chan(1)
-    vm.go(fill_and_spin, channel, started)
+    g = vm.go(fill_and_spin, channel, started)
     assert [channel.recv() for _ in range(3)] == [0, 1, 2]
     vm.kill()
+    with pytest.raises(grt.Closed):
+        g.result()
 
 
 def fill_and_spin(channel, started):

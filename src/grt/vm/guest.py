@@ -12,6 +12,7 @@ import traceback
 from typing import Any
 
 from grt._core.chan import Chan
+from grt._core.errors import Closed
 from grt._core.go import go
 from grt._core.goroutine import Goroutine
 from grt.debug.stall import stall_watch
@@ -61,7 +62,8 @@ def serve(vm: int, fd: int, fd_fd: int) -> None:
             if wire.take_in():
                 os._exit(ORPHANED)
         station.catch_up()
-        wire.write_frames()
+        with contextlib.suppress(OSError, Closed):  # it has ended, and so will the VM
+            wire.write_frames()
 
     writer = go(wire.write)
     go(station.run)

@@ -6,6 +6,7 @@ Threads: any.
 """
 
 import atexit
+import contextlib
 import itertools
 import os
 import signal
@@ -26,6 +27,7 @@ from grt.vm.broker import Broker
 from grt.vm.crossing import Station, set_station
 from grt.vm.errors import RemoteTraceback
 from grt.vm.parcel import open_parcel, pack, whole
+from grt.vm.relief import relieve
 from grt.vm.wire import Wire
 
 __all__ = ["VM"]
@@ -236,7 +238,28 @@ def start(number: int, conn: socket.socket, fd_conn: socket.socket, procs: int) 
 def start_courier() -> None:
     global _courier
     set_station(_station)
-    _courier = go(_station.run)
+    _courier = go(carry)
+
+
+def carry() -> None:
+    """What the courier does."""
+    over = relieve(step_in)
+    try:
+        _station.run()
+    finally:
+        over.set()
+
+
+def step_in() -> None:
+    """Serves the wires while the courier's thread computes: what VMs send each other goes through here."""
+    vms = list(_living)
+    for vm in vms:
+        with contextlib.suppress(OSError, Closed):  # nothing has come, or it has ended: who reads will see
+            vm._wire.take_in()
+    _station.catch_up()
+    for vm in vms:
+        with contextlib.suppress(OSError, Closed):
+            vm._wire.write_frames()
 
 
 def stop_courier() -> None:

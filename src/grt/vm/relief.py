@@ -1,17 +1,14 @@
-"""What stands in for a VM's thread while a goroutine computes there: channels that others want are sent on.
+"""What stands in for a thread while a goroutine computes there: channels that others want are sent on.
 
 Without it every channel that a VM has would wait for the end of its computing, and several VMs that share the jobs of
-one channel would work one after the other.
-Threads: one of its own. It takes no part while the VM's thread waits, or switches between goroutines.
+one channel would work one after the other; the main program, which all messages go through, would hold up all VMs.
+Threads: one of its own. It takes no part while the thread that it relieves waits, or switches between goroutines.
 """
 
-import contextlib
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
-from grt._core.errors import Closed
 from grt._core.goroutine import peek
 
 __all__ = ["relieve"]
@@ -19,20 +16,23 @@ __all__ = ["relieve"]
 PACE = 0.002, 0.05  # seconds between two looks: while the thread computes, and, growing to it, while it waits
 
 
-def relieve(step: Callable[[], object]) -> None:
-    """Has step called every now and then while the calling thread runs one goroutine without a switch."""
-    threading.Thread(target=watch, args=(peek(), step), name="grt relief", daemon=True).start()
+def relieve(step: Callable[[], object]) -> threading.Event:
+    """Has step called every now and then while the calling thread runs one goroutine without a switch.
+
+    That ends when what it returns is set.
+    """
+    over = threading.Event()
+    threading.Thread(target=watch, args=(peek(), step, over), name="grt relief", daemon=True).start()
+    return over
 
 
-def watch(proc: Any, step: Callable[[], object]) -> None:
+def watch(proc: Any, step: Callable[[], object], over: threading.Event) -> None:
     pause, picks = PACE[1], -1
-    while True:
-        time.sleep(pause)
+    while not over.wait(pause):
         if proc.loop.waiting:
             pause = min(2 * pause, PACE[1])
         else:
             pause = PACE[0]
             if proc.picks == picks:
-                with contextlib.suppress(OSError, Closed):  # the wire has ended, and so will the VM
-                    step()
+                step()
         picks = proc.picks

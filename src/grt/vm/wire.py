@@ -157,8 +157,9 @@ class Wire:
                 os.close(fd)
 
     def close(self) -> None:
-        self.conn.close()
-        self.fd_conn.close()
+        with self.taking:  # nobody is left with the number of a descriptor that may be another's next
+            self.conn.close()
+            self.fd_conn.close()
 
 
 def drained(box: deque[Any]) -> list[Any]:
