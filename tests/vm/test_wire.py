@@ -32,15 +32,19 @@ def ends():
         wire.close()
 
 
+def take_all(wire):
+    with pytest.raises(BlockingIOError):
+        while True:
+            wire.take_in()
+
+
 def test_what_is_sent_at_once_comes_in_order(ends):
     here, there, got = ends
     for i in range(1000):
         here.send(("number", i))
     here.announce(("first",))
     here.write_frames()
-    with pytest.raises(BlockingIOError):
-        while True:
-            there.take_in()
+    take_all(there)
     assert got == [("first",), *(("number", i) for i in range(1000))]
 
 
@@ -48,7 +52,7 @@ def test_another_thread_takes_in_what_has_come_before_anybody_reads(ends):
     here, there, got = ends
     here.send(("early",))
     here.write_frames()
-    thread = threading.Thread(target=there.take_in)
+    thread = threading.Thread(target=take_all, args=(there,))
     thread.start()
     thread.join()
     assert got == [("early",)]
@@ -64,7 +68,7 @@ def test_a_frame_that_comes_in_pieces_is_one(ends):
     (frame,) = pieces
     for byte in frame:
         here.conn.write(bytes([byte]))
-        there.take_in()
+        take_all(there)
     assert got == [("x" * 1000,)]
 
 
@@ -112,6 +116,6 @@ def test_large_values_go_beside_it(ends):
     here, there, got = ends
     here.send(pack(b"x" * 1_000_000))
     here.write_frames()
-    there.take_in()
+    take_all(there)
     (parcel,) = got
     assert len(parcel.fds) == 1 and len(parcel.data) < 1000

@@ -33,7 +33,7 @@ cdef class Readiness(Handler):
     cdef Side wr
     cdef EventLoop loop
     cdef list loops
-    cdef bint hangup
+    cdef readonly bint hangup
 
     cdef object follow(self, EventLoop loop)
     @cython.locals(loop=EventLoop)

@@ -225,13 +225,13 @@ class Station:
         self.loop = proc.loop
         try:
             for channel in self.moves:
-                if channel is not None:
-                    come_to_rest(channel)
+                channels = [] if channel is None else [channel]
+                come_to_rest(self.moves, channels)
                 with lock:
-                    if channel is not None:
+                    for channel in channels:
                         self.look_at(channel)
                     self.forget()
-                channel = None  # not kept from being forgotten
+                del channel, channels  # not kept from being forgotten
         finally:
             self.loop = None
 
@@ -364,12 +364,20 @@ class Station:
                     self.depart(channel, link)
 
 
-def come_to_rest(channel: Chan[Any]) -> None:
-    """Lets those go on that fill or empty channel now: a trip with much in it costs no more than one with little."""
+def come_to_rest(moves: Chan[Any], channels: "list[Chan[Any]]") -> None:
+    """Lets those go on that fill or empty channels now, and adds to channels those that get into moves meanwhile.
+
+    A trip with much in it costs no more than one with little, and what leaves together goes in one frame.
+    """
+    held = sum(map(len, channels))
     for _ in range(TURNS):
-        before = len(channel)
+        before = held
         gosched()
-        if len(channel) == before:
+        while len(moves) and (found := select(moves.recv, default=True))[0] == 0:
+            if found[1] is not None:
+                channels.append(found[1])
+        held = sum(map(len, channels))
+        if held == before:
             return
 
 

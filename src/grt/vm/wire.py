@@ -120,7 +120,7 @@ class Wire:
             self.conn.read_by(self.take_in)
 
     def take_in(self) -> bool | None:
-        """Handles what has come; returns True when that was the end. Raises BlockingIOError if nothing has."""
+        """Handles what has come; returns True when that was the end. Raises BlockingIOError when there is no more."""
         with self.taking:
             data = self.conn.raw.recv(AT_ONCE)
             pending = self.pending
@@ -138,6 +138,8 @@ class Wire:
                     self.handle(message)
             if at:
                 del pending[:at]
+        if 0 < len(data) < AT_ONCE and not self.conn.news.hangup:  # whose edge comes only once
+            raise BlockingIOError  # it was all that there was: to be told that by the kernel takes longer
         return None if data else True
 
     def opened(self, body: memoryview, count: int) -> Any:
