@@ -246,12 +246,17 @@ class Site(BaseHTTPRequestHandler):
 
     busy = most = 0
     lock = threading.Lock()
+    overlap = threading.Event()
 
     def do_GET(self):
         with self.lock:
             Site.busy += 1
             Site.most = max(Site.most, Site.busy)
-        time.sleep(0.02)  # so that visits overlap
+            if Site.busy > 1:
+                self.overlap.set()
+        if self.path != "/":
+            self.overlap.wait(30)
+        time.sleep(0.02)  # so that more overlap than may
         with self.lock:
             Site.busy -= 1
         if self.path == "/missing":
