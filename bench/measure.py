@@ -106,7 +106,7 @@ def procs(contender, seconds):
 
 def vm(contender, seconds):
     """What is done between VMs each second, with both cores at hand."""
-    return {contender.kind: float(output_of(contender.command_for(seconds), TWO_CORES, MICRO_LIMIT))}
+    return {f"{contender.kind}/rate": float(output_of(contender.command_for(seconds), TWO_CORES, MICRO_LIMIT))}
 
 
 def redis(contender, pipeline, seconds):

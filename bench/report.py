@@ -248,13 +248,15 @@ def procs_section(results):
 
 
 def vm_section(results):
-    one, two = (results.median("vm/compute", name) for name in ("1 VM", "2 VMs"))
-    oneway = [results.median("vm/oneway", name) for name in ("grt", "multiprocessing.Queue", "multiprocessing.Pipe")]
-    there = [results.median("vm/roundtrip", name) for name in ("grt", "multiprocessing.Pipe")]
-    buffer = results.median("vm/buffer", "grt")
+    one, two = (results.median("vm/compute/rate", name) for name in ("1 VM", "2 VMs"))
+    oneway = [
+        results.median("vm/oneway/rate", name) for name in ("grt", "multiprocessing.Queue", "multiprocessing.Pipe")
+    ]
+    there = [results.median("vm/roundtrip/rate", name) for name in ("grt", "multiprocessing.Pipe")]
+    buffer = results.median("vm/buffer/rate", "grt")
     if not all([one, two, buffer, *oneway, *there]):
         return ""
-    ratio = results.advantage("vm/compute", "1 VM", of="2 VMs")
+    ratio = results.advantage("vm/compute/rate", "1 VM", of="2 VMs")
     text = (
         "Between the main program and a VM, on two cores; multiprocessing has two processes, too.\n\n"
         f"- Messages of 64 B each second: {number(oneway[0])} over a channel that holds 1000, "

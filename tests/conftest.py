@@ -46,6 +46,12 @@ def no_leaks():
         assert len(os.listdir(DESCRIPTORS)) == before, "descriptors were left open"
 
 
+@pytest.fixture(scope="session")
+def fork_server():
+    """Started before any test counts descriptors: the server that forks VMs stays until the end."""
+    grt.vm.VM().close()
+
+
 @pytest.fixture
 def two_procs():
     """The test's goroutines are shared by two threads; afterwards by one, whose end is waited for."""

@@ -42,37 +42,37 @@ def compute():
 def oneway(seconds):
     channel = grt.chan(AT_ONCE)
     with grt.vm.VM() as vm:
-        vm.go(send_messages, channel)
+        g = vm.go(send_messages, channel)
 
         def receive():
             for _ in range(AT_ONCE):
                 channel.recv()
 
         rate = AT_ONCE * per_second(seconds, receive)
-        vm.kill()
+        g.cancel()
     return rate
 
 
 def roundtrip(seconds):
     requests, replies = grt.chan(1), grt.chan(1)
     with grt.vm.VM() as vm:
-        vm.go(echo, requests, replies)
+        g = vm.go(echo, requests, replies)
 
         def ask():
             requests.send(MESSAGE)
             replies.recv()
 
         rate = per_second(seconds, ask)
-        vm.kill()
+        g.cancel()
     return rate
 
 
 def buffer(seconds):
     channel = grt.chan()
     with grt.vm.VM() as vm:
-        vm.go(send_buffers, channel)
+        g = vm.go(send_buffers, channel)
         rate = BUFFER * per_second(seconds, channel.recv, 2)
-        vm.kill()
+        g.cancel()
     return rate
 
 

@@ -11,6 +11,8 @@ import pytest
 import grt
 from tests.child import finish, read_line, spawn
 
+pytestmark = pytest.mark.usefixtures("fork_server")
+
 
 def tell_pid(conn):
     conn.write(b"%d\n" % os.getpid())
@@ -35,11 +37,6 @@ def answer_lines(conn):
 
 
 answering = grt.Server(answer_lines, vms=2, idle_timeout=60)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def fork_server():
-    grt.vm.VM().close()
 
 
 def ask_pid(addr):

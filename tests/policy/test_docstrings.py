@@ -5,20 +5,15 @@ import importlib
 
 import pytest
 
-import grt
 from tests.policy.source import GRT, modules
+
+pytestmark = pytest.mark.usefixtures("fork_server")
 
 NAMES = [
     f"grt.{name}".replace("grt.grt", "grt")
     for name, path in modules(GRT)
     if path.suffix == ".py" and path.stem != "__main__"
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def fork_server():
-    """Started before any test counts descriptors: it stays."""
-    grt.vm.VM().close()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -9,11 +9,10 @@ from grt import vm as vms
 
 
 @pytest.fixture(scope="session", autouse=True)
-def fork_server():
-    """Started before any test counts descriptors: the server that forks VMs stays until the end."""
+def ready(request):
     if sysconfig.get_config_var("Py_GIL_DISABLED") and not grt.__compiled__:
         pytest.skip("without a GIL, in the pure build, greenlet before 3.5.3 crashes where list(channel) blocks")
-    vms.VM().close()
+    request.getfixturevalue("fork_server")
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import sysconfig
 import time
+import warnings
 
 import pytest
 
@@ -300,3 +301,78 @@ def test_the_end_of_a_forked_child_is_not_its_vms_end():
         vm.close()
     """)
     assert (status, out, err) == (0, "7 4\n", "")
+
+
+@pytest.mark.skipif(bool(sysconfig.get_config_var("Py_GIL_DISABLED")), reason="a fork of many threads' state")
+def test_in_a_forked_child_the_vms_are_its_parent_s():
+    status, out, err = run_program("""
+        import os, warnings
+        import grt
+        from tests.vm import work
+
+        warnings.simplefilter("ignore", DeprecationWarning)  # that there are threads is the point
+        requests, replies = grt.chan(), grt.chan()
+        vm = grt.vm.VM()
+        vm.go(work.echo, requests, replies)
+        requests.send(1)
+        assert replies.recv() == 1
+        pid = os.fork()
+        if pid == 0:
+            for what in (lambda: vm.go(work.double, 2), replies.recv):
+                try:
+                    what()
+                except grt.Closed as error:
+                    print(error)
+            vm.close()
+            with grt.vm.VM() as own:
+                print(own.go(work.double, 2).result())
+            os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), vm.go(work.double, 3).result())
+        requests.send(2)
+        print(replies.recv())
+        requests.close()
+        vm.close()
+    """)
+    told = "VM 1 is the parent's of this process, which a fork has made"
+    assert (status, err) == (0, "")
+    assert out == f"{told}\nreceive from a closed channel: {told}\n4\n0 6\n2\n"
+
+
+@pytest.mark.skipif(bool(sysconfig.get_config_var("Py_GIL_DISABLED")), reason="a fork of many threads' state")
+def test_a_forked_child_keeps_no_vm_of_a_parent_that_was_killed():
+    parent = spawn("""
+        import os, time, warnings
+        import grt
+
+        warnings.simplefilter("ignore", DeprecationWarning)  # that there are threads is the point
+        vm = grt.vm.VM()
+        if os.fork() == 0:
+            print(vm.pid, os.getpid(), flush=True)
+            time.sleep(600)
+        grt.select()
+    """)
+    vm, child = map(int, read_line(parent).split())
+    parent.kill()
+    try:
+        await_end([vm])
+    finally:
+        os.kill(child, signal.SIGKILL)
+        finish(parent)
+
+
+def test_a_vm_s_end_is_seen_though_a_child_of_its_lives(vm):
+    child = vm.go(fork_and_sleep).result()
+    try:
+        vm.kill()
+        vm.join(60)
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+def fork_and_sleep():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid == 0:
+        time.sleep(600)
+    return pid

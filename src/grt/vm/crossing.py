@@ -12,6 +12,7 @@ Threads: any, under `lock`, inside which a channel's own mutex may be taken, nev
 """
 
 import copyreg
+import os
 import sys
 import threading
 import weakref
@@ -45,19 +46,8 @@ class Link:
     """What ties a channel of this process to the same channel elsewhere."""
 
     __slots__ = (
-        "capacity",
-        "channel",
-        "ended",
-        "gate",
-        "kept",
-        "key",
-        "others",
-        "pins",
-        "received",
-        "source",
-        "station",
-        "text",
-        "told",
+        "capacity", "channel", "ended", "gate", "kept", "key", "others", "pins", "received", "source",
+        "station", "text", "told",
     )  # fmt: skip
 
     pack = staticmethod(pack)
@@ -407,6 +397,8 @@ def reduce_view(view: Any) -> Any:
     return type(view), (view.chan,)
 
 
+if hasattr(os, "register_at_fork"):  # the child's is free, and what it guards whole
+    os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
 copyreg.pickle(Chan, reduce_chan)
 copyreg.pickle(RecvChan, reduce_view)
 copyreg.pickle(SendChan, reduce_view)

@@ -56,6 +56,7 @@ def serve(vm: int, fd: int, fd_fd: int) -> None:
 
     wire.name_of, wire.find, wire.handle = station.name_of, station.find, handle
     set_station(station)
+    os.register_at_fork(after_in_child=wire.abandon)  # else the main program would wait for the child's end, too
 
     def step_in() -> None:
         with contextlib.suppress(BlockingIOError):

@@ -41,6 +41,7 @@ _broker = Broker()
 _station = Station(0, partial(_broker.handle, 0), partial(_broker.handle, 0))
 _broker.ports[0] = _station.handle
 _courier: Goroutine | None = None  # runs the station while there are VMs
+_in_fork = False  # whether a fork has made this process: the server that forks VMs serves its parent alone
 
 
 class VM:
@@ -62,6 +63,7 @@ class VM:
             raise RuntimeError(f"VM {guest.number} cannot start another: the main program starts all")
         self.number = next(_numbers)  # the first is 1; the main program is 0
         self.status: int | None = None  # its exit status, negative for a signal's number; None while it lives
+        self._inherited = False  # whether this is the child of a fork
         self._calls: dict[int, Chan[Any]] = {}
         self._last_call = itertools.count(1)
         self._ended: Chan[None] = Chan()
@@ -102,6 +104,8 @@ class VM:
     @property
     def epitaph(self) -> str:
         """How it has ended, in words."""
+        if self._inherited:
+            return f"VM {self.number} is the parent's of this process, which a fork has made"
         status = self.status or 0
         if status < 0:
             return f"VM {self.number} was killed by {signal.Signals(-status).name} (exit status {status})"
@@ -129,12 +133,12 @@ class VM:
             self._wire.send(("cancel", call))
 
     def _await(self, call: int, reply: Chan[Any]) -> Any:
-        answer, answered = reply.recv_ok()
+        answer, _ = reply.recv_ok()
         self._calls.pop(call, None)
-        if not answered:
+        if answer is None:
             gosched()  # when the program ends it was cancelled meanwhile, and nobody asks
             raise Closed(self.epitaph)
-        kind, parcel = answer or ("", None)
+        kind, parcel = answer
         value = open_parcel(parcel)
         if kind == "done":
             return value
@@ -224,7 +228,7 @@ def start(number: int, conn: socket.socket, fd_conn: socket.socket, procs: int) 
             "a program that starts VMs is imported again by each of them, so what starts it, as grt.run(main), "
             'belongs under `if __name__ == "__main__":`'
         )
-    forked = "forkserver" in multiprocessing.get_all_start_methods()
+    forked = not _in_fork and "forkserver" in multiprocessing.get_all_start_methods()
     context: Any = multiprocessing.get_context("forkserver" if forked else "spawn")
     if forked:
         context.set_forkserver_preload(["__main__", "grt.vm.guest"])
@@ -277,8 +281,20 @@ def kill_all() -> None:
 
 
 def forget_all() -> None:
-    """In the child of a fork: the VMs, and their ends, are its parent's."""
+    """In the child of a fork: the VMs, and their ends, are its parent's, and this process keeps none of them alive."""
+    global _courier, _in_fork
+    _courier, _in_fork = None, True
+    inherited = list(_living)
     _living.clear()
+    for vm in inherited:
+        vm._inherited, vm.status = True, 0
+        vm._wire.abandon()
+        vm._ended.close()
+        _broker.ports.pop(vm.number, None)
+    for vm in inherited:
+        _broker.bury(vm.number, vm.epitaph, True)
+    _station.untie_all()
+    _broker.routes.clear()
     children = getattr(sys.modules.get("multiprocessing.process"), "_children", None)
     if children is not None:
         children.clear()

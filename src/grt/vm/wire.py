@@ -44,18 +44,9 @@ class Wire:
     which is called with each message that comes, in order, by whoever takes it in, and must not block."""
 
     __slots__ = (
-        "bell",
-        "conn",
-        "fd_conn",
-        "find",
-        "first",
-        "handle",
-        "name_of",
-        "outbox",
-        "pending",
-        "taking",
+        "bell", "conn", "fd_conn", "find", "first", "handle", "name_of", "outbox", "pending", "taking",
         "writing",
-    )
+    )  # fmt: skip
 
     def __init__(self, conn: int, fd_conn: int) -> None:
         self.conn = UnixConn(conn, "")
@@ -157,6 +148,11 @@ class Wire:
             _local.frame = None
             for fd in fds:  # of what could not be opened
                 os.close(fd)
+
+    def abandon(self) -> None:
+        """In the child of a fork, where a thread that took something in is gone: the wire is its parent's."""
+        self.taking = threading.RLock()
+        self.close()
 
     def close(self) -> None:
         with self.taking:  # nobody is left with the number of a descriptor that may be another's next
