@@ -24,7 +24,7 @@ from grt.vm.parcel import Parcel
 __all__ = ["Wire"]
 
 HEADER = struct.Struct("<II")
-AT_ONCE = 1 << 18  # bytes that are read at most at a time
+AT_ONCE = 1 << 16  # bytes that are read at most at a time; more would be mapped and unmapped for each message
 
 _local = threading.local()  # frame: the one that is written or read in this thread
 
