@@ -228,6 +228,10 @@ def test_a_program_that_ends_without_closing_ends_its_vms():
     assert (status, out, err) == (0, "True\n", "")
 
 
+def test_a_program_that_ends_before_its_vm_has_begun_says_nothing():
+    assert run_program("import grt; vm = grt.vm.VM()", PYTHONWARNINGS="default") == (0, "", "")
+
+
 def test_the_end_of_run_ends_its_vms():
     status, out, err = run_program("""
         import grt

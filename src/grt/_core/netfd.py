@@ -357,7 +357,7 @@ class NetFD:
             close(fd)
 
     def __del__(self) -> None:
-        if is_made is None:  # in plain Python, at the interpreter's end
+        if warnings is None:  # at the interpreter's end, when this module has gone
             return
         if is_made(self) and not self.closed:
             try:

@@ -59,7 +59,7 @@ def serve(vm: int, fd: int, fd_fd: int) -> None:
     os.register_at_fork(after_in_child=wire.abandon)  # else the main program would wait for the child's end, too
 
     def step_in() -> None:
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(OSError, Closed):  # there is nothing, or it has ended: who reads will see
             if wire.take_in():
                 os._exit(ORPHANED)
         station.catch_up()
@@ -68,12 +68,16 @@ def serve(vm: int, fd: int, fd_fd: int) -> None:
 
     writer = go(wire.write)
     go(station.run)
-    go(read, wire)
-    relieve(step_in)
+    reader = go(read, wire)
+    over = relieve(step_in)
     obey(orders, wire)
+    over.set()
     station.hand_back()
     wire.finish()
     writer.join()
+    reader.cancel()
+    reader.join()
+    wire.close()
 
 
 def read(wire: Wire) -> None:
