@@ -50,6 +50,33 @@ grt.go(forking).join()
     )
 
 
+def test_what_the_parents_goroutines_wait_for_does_not_run_them_in_the_child():
+    prints(
+        """
+import os, grt
+
+def other(receive):
+    print("other", receive(), flush=True)
+
+c, d, done = grt.chan(), grt.chan(), grt.chan()
+g = grt.go(other, c.recv)
+grt.go(other, lambda: grt.select(d.recv, done.recv))
+grt.gosched()
+pid = os.fork()
+if pid == 0:
+    print(c.try_send(1), d.try_send(1), g.cancel(), flush=True)
+    d.close()
+    grt.sleep(0.05)
+    os._exit(0)
+os.waitpid(pid, 0)
+c.send(2)
+d.send(3)
+grt.gosched()
+""",
+        *["False", "False", "True", "other", "2", "other", "(0,", "3)"],
+    )
+
+
 @pytest.mark.parametrize(
     ("end", "status"), [("return", 0), ("raise SystemExit(7)", 7), ("raise ValueError('spam')", 1), ("os._exit(3)", 3)]
 )

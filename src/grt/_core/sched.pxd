@@ -81,7 +81,7 @@ cdef class Proc(Scheduler):
     cdef object finish(self, Goroutine g)
     cdef object tell_end(self, Goroutine g)
     cpdef bint run_ready(self) except -1
-    @cython.locals(g=Goroutine)
+    @cython.locals(g=Goroutine, other=Goroutine)
     cpdef list forked(self, object at_end)
 
 cdef object coroutine_error(Goroutine g)

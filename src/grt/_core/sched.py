@@ -447,9 +447,11 @@ class Proc(Scheduler):
         g = self.current
         self.mutex, self.ends, self.queue = mutex_new(), mutex_new(), mutex_new()
         left = self.living()
+        for other in left:
+            if other is not g:
+                other.state = RUNNABLE  # its park is over: nobody who has what it waits for wins it, and runs it here
         self.head = self.tail = None
-        self.newest = g
-        g.newer = None
+        self.newest, g.newer = g, None
         if g is not self.main:
             g.older = None
             g.at_end = at_end
@@ -460,8 +462,7 @@ class Proc(Scheduler):
         self.loop.heed_signals()
         self.others = None  # which are threads of the parent
         self.chief = self
-        self.begun = 1
-        self.sleep, self.silent, self.retired = 0, False, False
+        self.begun, self.sleep, self.silent, self.retired = 1, 0, False, False
         return left
 
     def close(self) -> None:
