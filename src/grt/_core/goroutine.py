@@ -260,7 +260,8 @@ class Goroutine(Timer):
     @property
     def frame(self) -> Any:
         """The innermost frame of its Python stack; None while that is the one that runs, and where it has none."""
-        return None if self.greenlet is None else self.greenlet.gr_frame
+        greenlet = self.greenlet  # once: another thread may ask, while this goroutine begins or ends
+        return None if greenlet is None else greenlet.gr_frame
 
     def cancel(self) -> bool:
         """Raises grt.Cancelled in its current blocking call, or its next. Any thread may ask; never blocks.
