@@ -260,8 +260,7 @@ class Goroutine(Timer):
     @property
     def frame(self) -> Any:
         """The innermost frame of its Python stack; None while that is the one that runs, and where it has none."""
-        greenlet = self.greenlet  # once: another thread may ask, while this goroutine begins or ends
-        return None if greenlet is None else greenlet.gr_frame
+        return None if (greenlet := self.greenlet) is None else greenlet.gr_frame  # read once: it may end meanwhile
 
     def cancel(self) -> bool:
         """Raises grt.Cancelled in its current blocking call, or its next. Any thread may ask; never blocks.
