@@ -260,7 +260,7 @@ class Goroutine(Timer):
     @property
     def frame(self) -> Any:
         """The innermost frame of its Python stack; None while that is the one that runs, and where it has none."""
-        return None if (greenlet := self.greenlet) is None else greenlet.gr_frame  # read once: it may end meanwhile
+        return None if (stack := self.greenlet) is None else stack.gr_frame  # read once: it may end meanwhile
 
     def cancel(self) -> bool:
         """Raises grt.Cancelled in its current blocking call, or its next. Any thread may ask; never blocks.
