@@ -204,10 +204,10 @@ class Station:
 
     def catch_up(self) -> None:
         """What `run` does, once, for a thread that may be in the midst of something else."""
-        while (found := select(self.moves.recv, default=True))[0] == 0:
+        while channels := taken(self.moves):
             with lock:
-                if found[1] is not None:
-                    self.look_at(found[1])
+                for channel in channels:
+                    self.look_at(channel)
 
     def run(self) -> None:
         """Looks at the channels with which something was done, for as long as this process has any that cross."""
@@ -354,6 +354,15 @@ class Station:
                     self.depart(channel, link)
 
 
+def taken(moves: Chan[Any]) -> "list[Chan[Any]]":
+    """The channels that are in moves now, taken out; others may be taking, too."""
+    channels = []
+    while len(moves) and (found := select(moves.recv, default=True))[0] == 0:
+        if found[1] is not None:
+            channels.append(found[1])
+    return channels
+
+
 def come_to_rest(moves: Chan[Any], channels: "list[Chan[Any]]") -> None:
     """Lets those go on that fill or empty channels now, and adds to channels those that get into moves meanwhile.
 
@@ -363,9 +372,7 @@ def come_to_rest(moves: Chan[Any], channels: "list[Chan[Any]]") -> None:
     for _ in range(TURNS):
         before = held
         gosched()
-        while len(moves) and (found := select(moves.recv, default=True))[0] == 0:
-            if found[1] is not None:
-                channels.append(found[1])
+        channels += taken(moves)
         held = sum(map(len, channels))
         if held == before:
             return

@@ -293,8 +293,7 @@ def forget_all() -> None:
         _broker.ports.pop(vm.number, None)
     for vm in inherited:
         _broker.bury(vm.number, vm.epitaph, True)
-    _station.untie_all()
-    _broker.routes.clear()
+    stop_courier()
     children = getattr(sys.modules.get("multiprocessing.process"), "_children", None)
     if children is not None:
         children.clear()
