@@ -3,12 +3,16 @@
 import contextlib
 import gc
 import os
+import sys
 import time
+from functools import partial
 
 import pytest
 
 import grt
 from grt.vm import VM
+from grt.vm.broker import Broker
+from grt.vm.crossing import NOTHING, Station
 from tests.vm import work
 
 
@@ -105,6 +109,24 @@ def test_channels_that_nobody_has_are_forgotten(vm):
     assert len(machine._broker.routes) < 30
     requests.close()
     g.result()
+
+
+def test_one_that_comes_back_to_who_has_lost_it_meanwhile_is_forgotten():
+    broker, sent = Broker(), []
+    station = Station(0, partial(broker.handle, 0), partial(broker.handle, 0))
+    broker.ports.update({0: station.handle, 1: sent.append})
+    channel = grt.chan(1)
+    station.tie(channel)
+    key, _, _ = station.name_of(channel)
+    broker.refer(1, key)
+    broker.handle(1, ("want", key, (False, False, True)))
+    station.catch_up()
+    assert [message[0] for message in sent] == ["token"] and channel.away
+    del channel
+    gc.collect()
+    broker.handle(1, ("drop", key, sys.maxsize))
+    broker.handle(1, ("pass", key, [], None, False, NOTHING))
+    assert broker.routes == {} and station.links == {}
 
 
 # -- while they compute

@@ -34,6 +34,7 @@ cdef class Station:
     cdef bint is_wanted(self, Link link, Py_ssize_t count, bint receives, bint sends, bint closed) except -1
     cdef depart(self, Chan channel, Link link)
     cdef forget(self)
+    cdef drop(self, Link link)
     cpdef handle(self, message)
     cdef arrive(self, Link link, Chan channel, message)
     cdef answer(self, number, int news)

@@ -278,10 +278,12 @@ class Station:
 
     def forget(self) -> None:
         while self.gone:
-            link = self.gone.popleft()
-            if self.links.get(link.key) is link:
-                del self.links[link.key]
-                self.send(("drop", link.key, link.received + (link.key[0] == self.number)))
+            self.drop(self.gone.popleft())
+
+    def drop(self, link: Link) -> None:
+        if self.links.get(link.key) is link:
+            del self.links[link.key]
+            self.send(("drop", link.key, link.received + (link.key[0] == self.number)))
 
     # -- what comes from the broker
 
@@ -313,6 +315,8 @@ class Station:
     def arrive(self, link: Link | None, channel: Chan[Any] | None, message: Any) -> None:
         _, key, values, offer, closed, others, source = message
         if link is None or channel is None:
+            if link is not None:
+                self.drop(link)  # first: else it would be sent here again
             if offer is not None:
                 self.send(("answer", key, offer[0], offer[1], AGAIN))
             self.send(("pass", key, values, None, closed, NOTHING))
