@@ -2,7 +2,7 @@ cimport cython
 
 from grt._core.cswitch cimport caller_code, caller_offset, context_copy, gc_hide, name_of, pool_objects, without_keywords
 from grt._core.goroutine cimport Goroutine, Scheduler, enter, here, new_goroutine
-from grt._core.timers cimport deadline_of
+from grt._core.timers cimport moment_in
 
 @cython.locals(g=Goroutine)
 cdef object go_plainly(object fn, object args)

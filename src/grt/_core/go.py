@@ -10,7 +10,7 @@ from typing import Any
 
 from grt._core.errors import Failure
 from grt._core.goroutine import Goroutine, enter, here, new_goroutine
-from grt._core.timers import deadline_of
+from grt._core.timers import moment_in
 
 try:
     import cython
@@ -101,14 +101,12 @@ def gosched() -> None:
 def sleep(seconds: float) -> None:
     """Blocks this goroutine, and no other, for at least so many seconds; zero or less just gives way."""
     g = enter()
+    end = moment_in(seconds, "sleep takes a number of seconds")
     if seconds > 0:
-        deadline = deadline_of(seconds)
         g.arm("sleep")
-        g.park(deadline)
-    elif seconds <= 0:
-        g.proc.give_way(g)
+        g.park(end)
     else:
-        raise ValueError(f"cannot sleep for {seconds} seconds")
+        g.proc.give_way(g)
 
 
 def current() -> Goroutine:

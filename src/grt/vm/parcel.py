@@ -24,6 +24,7 @@ __all__ = ["LARGE", "Parcel", "current", "open_parcel", "pack", "whole"]
 LARGE = 1 << 17  # bytes from which a buffer travels in shared memory: below that, making it costs more than copying
 PLAIN = frozenset({int, float, bool, type(None)})  # cannot change, and pickle without fail: packed on the way
 SIZED = frozenset({bytes, str})
+BY_NAME = " (functions and classes are sent by name: define it at the top of a module)"
 
 _local = threading.local()  # parcel: the one that is being packed or opened in this thread
 
@@ -84,7 +85,8 @@ def pack(value: Any) -> Any:
     try:
         pickled(parcel, value)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise TypeError(f"{value!r:.200} cannot be sent to another VM: {error}") from error
+        advice = "" if isinstance(error, TypeError) else BY_NAME
+        raise TypeError(f"{value!r:.200} cannot be sent to another VM: {error}{advice}") from error
     finally:
         _local.parcel = outer
     for conn in parcel.moved:

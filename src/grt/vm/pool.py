@@ -1,5 +1,6 @@
 """A pool of VMs: as many as there are cores, each call to the one that has the least to do."""
 
+import operator
 import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -22,7 +23,7 @@ class Pool:
 
     def __init__(self, size: int | None = None) -> None:
         """Starts size VMs, one for each usable core by default."""
-        self.size = len(usable_cores()) if size is None else size
+        self.size = len(usable_cores()) if size is None else operator.index(size)
         if self.size < 1:
             raise ValueError(f"a pool needs at least one VM, not {size}")
         self.closed = False
