@@ -12,7 +12,7 @@ import pytest
 import grt
 from grt.vm import VM
 from grt.vm.broker import Broker
-from grt.vm.crossing import NOTHING, Station
+from grt.vm.crossing import Station
 from tests.vm import work
 
 
@@ -113,19 +113,19 @@ def test_channels_that_nobody_has_are_forgotten(vm):
 
 def test_one_that_comes_back_to_who_has_lost_it_meanwhile_is_forgotten():
     broker, sent = Broker(), []
-    station = Station(0, partial(broker.handle, 0), partial(broker.handle, 0))
-    broker.ports.update({0: station.handle, 1: sent.append})
+    station = Station(0, partial(broker.handle_locked, 0), partial(broker.handle_locked, 0))
+    broker.ports.update({0: station.handle_locked, 1: sent.append})
     channel = grt.chan(1)
     station.tie(channel)
     key, _, _ = station.name_of(channel)
     broker.refer(1, key)
-    broker.handle(1, ("want", key, (False, False, True)))
+    broker.handle(1, [("want", key, 4)])
     station.catch_up()
     assert [message[0] for message in sent] == ["token"] and channel.away
     del channel
     gc.collect()
-    broker.handle(1, ("drop", key, sys.maxsize))
-    broker.handle(1, ("pass", key, [], None, False, NOTHING))
+    broker.handle(1, [("drop", key, sys.maxsize)])
+    broker.handle(1, [("pass", key, [], None, False, 0)])
     assert broker.routes == {} and station.links == {}
 
 

@@ -37,9 +37,9 @@ def test_what_is_raised_there_and_cannot_be_sent_is_told(vm):
 
 
 def test_what_cannot_be_sent_is_told_at_once(vm):
-    with pytest.raises(TypeError, match="cannot be sent to another VM.*define it at the top of a module"):
+    with pytest.raises(TypeError, match=r"cannot be sent to another VM.*define it at the top of a module"):
         vm.go(lambda: 1)
-    with pytest.raises(TypeError, match="I stay here$"):
+    with pytest.raises(TypeError, match=r"I stay here$"):
         vm.go(work.double, work.Reluctant())
     assert vm.running == 0
 

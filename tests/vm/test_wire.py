@@ -8,6 +8,7 @@ import threading
 import pytest
 
 import grt
+from grt._core.netfd import BLOCKED
 from grt.vm.parcel import pack
 from grt.vm.wire import HEADER, Wire
 
@@ -25,7 +26,7 @@ def ends():
         wires.append(wire)
     got = [[], []]
     for wire, messages in zip(wires, got, strict=True):
-        wire.handle = messages.append
+        wire.handle = messages.extend
     yield *wires, got[1]
     got[1].clear()
     for wire in wires:
@@ -33,9 +34,8 @@ def ends():
 
 
 def take_all(wire):
-    with pytest.raises(BlockingIOError):
-        while True:
-            wire.take_in()
+    while wire.take_in() is not BLOCKED:
+        pass
 
 
 def test_what_is_sent_at_once_comes_in_order(ends):
@@ -93,7 +93,7 @@ def test_reading_ends_when_descriptors_that_were_announced_do_not_come(ends):
     here, there, got = ends
     reader = grt.go(there.read)
     grt.gosched()
-    here.conn.write(HEADER.pack(4, 1) + b"none")
+    here.conn.write(HEADER.pack(5, 1) + b"\x80none")
     here.close()
     reader.result()
     assert got == []
@@ -102,7 +102,7 @@ def test_reading_ends_when_descriptors_that_were_announced_do_not_come(ends):
 def test_what_cannot_be_opened_leaves_no_descriptor(ends):
     here, there, got = ends
     reading, writing = os.pipe()
-    here.conn.write(HEADER.pack(3, 1) + b"bad")
+    here.conn.write(HEADER.pack(4, 1) + b"\x80\x05\xff?")
     here.fd_conn.send_fds([writing])
     os.close(writing)
     with pytest.raises(pickle.UnpicklingError):
@@ -114,8 +114,8 @@ def test_what_cannot_be_opened_leaves_no_descriptor(ends):
 
 def test_large_values_go_beside_it(ends):
     here, there, got = ends
-    here.send(pack(b"x" * 1_000_000))
+    here.send(("value", pack(b"x" * 1_000_000)))
     here.write_frames()
     take_all(there)
-    (parcel,) = got
+    ((_, parcel),) = got
     assert len(parcel.fds) == 1 and len(parcel.data) < 1000

@@ -64,6 +64,7 @@ cdef class Chan:
     cpdef object arrive(self, list values, bint closed)
     @cython.locals(clause=Clause)
     cpdef bint accept(self, object value) except -1
+    cpdef list drain(self)
     cdef list drain_locked(self)
 
 

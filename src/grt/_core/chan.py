@@ -401,7 +401,16 @@ class Chan:
         mutex_unlock(self.mutex)
         return clause is not None
 
+    def drain(self) -> "list[Any]":
+        """Takes out what it holds; nobody may be waiting to send."""
+        mutex_lock(self.mutex)
+        values = self.drain_locked()
+        mutex_unlock(self.mutex)
+        return values
+
     def drain_locked(self) -> "list[Any]":
+        if self.count == 0:
+            return []
         values = (self.items[self.head :] + self.items[: self.head])[: self.count]
         self.items = []
         self.head = self.count = 0

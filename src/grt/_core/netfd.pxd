@@ -36,7 +36,7 @@ cdef class NetFD:
     @cython.locals(side=Side, g=Goroutine, ended=int)
     cpdef object read_by(self, object call)
     cpdef object write_by(self, object call)
-    @cython.locals(g=Goroutine, ended=int, blocked=bint)
+    @cython.locals(g=Goroutine, ended=int)
     cdef object attempt(self, Side side, object call)
     @cython.locals(side=Side, g=Goroutine, ended=int, deadline=double)
     cpdef object accept_fd(self)

@@ -41,8 +41,9 @@ if not cython.compiled:
 
     SHUT, LATE = 3, 4  # beside NEWS, DEADLINE and THROWN: the descriptor was closed, its side's deadline has passed
 
-__all__ = ["NetFD"]
+__all__ = ["BLOCKED", "NetFD"]
 
+BLOCKED: Any = object()  # what a call of read_by or write_by may return: it would block
 BACKOFF = 0.005, 1.0  # seconds that accept waits, doubling, when descriptors run out; as Go's http.Server
 EXHAUSTED = frozenset({12, 23, 24, 105})  # ENOMEM, ENFILE, EMFILE, ENOBUFS
 
@@ -189,8 +190,8 @@ class NetFD:
     def read_by(self, call: Any) -> Any:
         """Calls call() until it does not raise BlockingIOError, inside the reading side, and returns what it returns.
 
-        Between two attempts it waits for news, unless call returned None: then it is made again at once. How whatever
-        is not in this file reads a descriptor.
+        Between two attempts it waits for news, unless call returned None: then it is made again at once. To return
+        BLOCKED does what that exception does, in less time. How whatever is not in this file reads a descriptor.
         """
         return self.attempt(self.news.rd, call)
 
@@ -203,14 +204,14 @@ class NetFD:
         found = None
         while found is None:
             side.ready = False
-            blocked = False
             try:
                 found = call()
             except BlockingIOError:
-                blocked = True
+                found = BLOCKED
             except BaseException as error:
                 self.give_up(side, g, error)
-            if blocked:
+            if found is BLOCKED:
+                found = None
                 ended = self.wait_news(side, g, NEVER)
                 if ended != NEWS:
                     self.give_up(side, g, ended)

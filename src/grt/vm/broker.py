@@ -7,7 +7,14 @@ Threads: any, under crossing's `lock`.
 
 from typing import Any
 
-from grt.vm.crossing import NOTHING, Send, Wants, lock
+from grt.vm.crossing import Send, Wants, lock
+
+try:
+    import cython
+except ImportError:
+    from grt._core import pysys as cython
+if not cython.compiled:
+    from grt.vm.crossing import FETCH, RECEIVE, SEND
 
 __all__ = ["Broker"]
 
@@ -24,7 +31,7 @@ class Route:
         self.capacity = capacity
         self.holder = holder  # the VM where it is, or to which it is on its way
         self.wants: dict[int, Wants] = {}  # of the VMs where it is not, who asked first comes first
-        self.told = NOTHING  # what the holder knows of these
+        self.told = 0  # what the holder knows of these
         self.refs = {holder: 1}  # the VMs that have it, and how often it was sent to them
         self.source: int | None = None  # the VM from which values came last
         self.shut = False  # whether a VM's end has closed it
@@ -32,11 +39,11 @@ class Route:
 
     def wanted(self, besides: int) -> Wants:
         """What all but one VM want."""
-        receive = send = channel = False
+        found = 0
         for vm, wants in self.wants.items():
             if vm != besides:
-                receive, send, channel = receive or wants[0], send or wants[1], channel or wants[2]
-        return receive, send, channel
+                found |= wants
+        return found
 
     def next_holder(self, values: list[Any], offer: Any, closed: bool, passer: int) -> int:
         """Who gets it, when passer has let go of it."""
@@ -51,12 +58,14 @@ class Route:
 
     def suits(self, vm: int, values: list[Any], offer: Any, closed: bool) -> bool:
         """Whether vm gets of it what it wants."""
-        receives, sends, fetches = self.wants[vm]
-        if fetches or closed or (receives and (values or offer is not None)):
+        wants = self.wants[vm]
+        if wants & FETCH or closed or (wants & RECEIVE and (values or offer is not None)):
             return True
-        if sends and self.capacity:
+        if wants & SEND == 0:
+            return False
+        if self.capacity:
             return len(values) < self.capacity
-        return sends and offer is None and self.wanted(vm)[0]
+        return offer is None and self.wanted(vm) & RECEIVE != 0
 
 
 class Broker:
@@ -65,7 +74,7 @@ class Broker:
     __slots__ = ("ports", "routes")
 
     def __init__(self) -> None:
-        self.ports: dict[int, Send] = {}  # takes a message to a VM
+        self.ports: dict[int, Send] = {}  # takes a message to a VM; called under `lock`
         self.routes: dict[Key, Route] = {}
 
     def tell(self, vm: int, message: Any) -> None:
@@ -80,39 +89,42 @@ class Broker:
             if route is not None:
                 route.refs[vm] = route.refs.get(vm, 0) + 1
 
-    def handle(self, vm: int, message: Any) -> None:
-        """Does what a message of vm about a channel says."""
-        kind, key = message[:2]
+    def handle(self, vm: int, messages: list[Any]) -> None:
+        """Does what messages of vm about channels say."""
         with lock:
-            if kind == "made":
-                self.routes[key] = Route(key, message[2], vm)
-                return
-            if kind == "answer":
-                _, _, sender, number, news = message
-                self.tell(sender, ("answer", key, number, news))
-                return
-            route = self.routes.get(key)
-            if route is None:  # it has ended meanwhile
-                if kind == "want":
-                    self.tell(vm, ("ended", key, ""))
-                return
+            for message in messages:
+                self.handle_locked(vm, message)
+
+    def handle_locked(self, vm: int, message: Any) -> None:
+        kind, key = message[0], message[1]
+        if kind == "made":
+            self.routes[key] = Route(key, message[2], vm)
+            return
+        if kind == "answer":
+            _, _, sender, number, news = message
+            self.tell(sender, ("answer", key, number, news))
+            return
+        route: Route | None = self.routes.get(key)
+        if route is None:  # it has ended meanwhile
             if kind == "want":
-                self.want(route, vm, message[2])
-            elif kind == "pass":
-                _, _, values, offer, closed, wants = message
-                self.take(route, vm, values, offer, closed, wants)
-            elif kind == "drop":
-                self.drop(route, vm, message[2])
-            elif kind == "end":
-                self.end(route, route.text)
+                self.tell(vm, ("ended", key, ""))
+        elif kind == "pass":
+            _, _, values, offer, closed, wants = message
+            self.take(route, vm, values, offer, closed, wants)
+        elif kind == "want":
+            self.want(route, vm, message[2])
+        elif kind == "drop":
+            self.drop(route, vm, message[2])
+        elif kind == "end":
+            self.end(route, route.text)
 
     def want(self, route: Route, vm: int, wants: Wants) -> None:
         if route.holder == vm:
             return  # it is on its way there
-        if wants == NOTHING:
-            route.wants.pop(vm, None)
-        else:
+        if wants:
             route.wants[vm] = wants
+        else:
+            route.wants.pop(vm, None)
         self.remind(route)
 
     def remind(self, route: Route) -> None:
@@ -126,7 +138,7 @@ class Broker:
         if route.holder != vm:
             return
         route.wants.pop(vm, None)
-        if wants != NOTHING:
+        if wants:
             route.wants[vm] = wants
         if values or offer is not None:
             route.source = vm

@@ -24,20 +24,24 @@ from grt._core.chan import Chan, RecvChan, SendChan
 from grt._core.errors import Closed
 from grt._core.go import gosched
 from grt._core.goroutine import peek
-from grt._core.select import select
 from grt._core.ticker import Alarm
 from grt.vm.parcel import current, open_parcel, pack
 
-__all__ = ["NOTHING", "Link", "Send", "Station", "Wants", "lock", "set_station"]
+try:
+    import cython
+except ImportError:
+    from grt._core import pysys as cython
+if not cython.compiled:
+    RECEIVE, SEND, FETCH = 1, 2, 4
+
+__all__ = ["Link", "Send", "Station", "Wants", "lock", "set_station"]
 
 PASSED, CLOSED, AGAIN = 1, 2, 3  # what an offer's sender is told: _core.goroutine's, for Python
 
 Send = Callable[[Any], object]
-Wants = tuple[bool, bool, bool]  # somebody waits to receive; to send; for the channel itself, whatever it holds
+Wants = int  # what somebody waits for: RECEIVE, SEND, and FETCH for the channel itself, whatever it holds
 
 TURNS = 32  # that those who fill or empty a channel get in a row, before others get it
-
-NOTHING: Wants = (False, False, False)
 
 lock = threading.RLock()  # guards links, stations and the broker: what they do takes no time and calls nobody's code
 
@@ -59,8 +63,8 @@ class Link:
         self.capacity = channel.capacity
         self.channel = weakref.ref(channel, lambda _: station.lose(self))
         self.kept: Chan[Any] | None = None  # the channel, while it is here and others may want what it holds
-        self.others = NOTHING  # what the others want
-        self.told = NOTHING  # what they were told that is wanted here
+        self.others: Wants = 0  # what the others want
+        self.told: Wants = 0  # what they were told that is wanted here
         self.source: int | None = None  # the VM from which values came last
         self.received = 0  # how often it was referred to in what came
         self.pins = 0  # how many want it to be here, and stay
@@ -127,7 +131,7 @@ class Station:
 
     def __init__(self, number: int, send: Send, announce: Send) -> None:
         self.number = number  # the VM's, 0 for the main program
-        self.send = send  # takes a message to the broker
+        self.send = send  # takes a message to the broker; called under `lock`, as announce is
         self.announce = announce  # as send, but it comes there before whatever refers to what it introduces
         self.links: dict[tuple[int, int], Link] = {}
         self.moves: Chan[Any] = Chan(sys.maxsize)  # channels with which something was done; None: see `gone`
@@ -204,24 +208,25 @@ class Station:
 
     def catch_up(self) -> None:
         """What `run` does, once, for a thread that may be in the midst of something else."""
-        while channels := taken(self.moves):
+        while moves := self.moves.drain():
             with lock:
-                for channel in channels:
-                    self.look_at(channel)
+                for channel in moves:
+                    if channel is not None:
+                        self.look_at(channel)
 
     def run(self) -> None:
         """Looks at the channels with which something was done, for as long as this process has any that cross."""
         proc: Any = peek()
         self.loop = proc.loop
         try:
-            for channel in self.moves:
-                channels = [] if channel is None else [channel]
-                come_to_rest(self.moves, channels)
+            for first in self.moves:
+                moves = come_to_rest(self.moves, first)
                 with lock:
-                    for channel in channels:
-                        self.look_at(channel)
+                    for channel in moves:
+                        if channel is not None:
+                            self.look_at(channel)
                     self.forget()
-                del channel, channels  # not kept from being forgotten
+                del first, moves, channel  # not kept from being forgotten
         finally:
             self.loop = None
 
@@ -232,7 +237,7 @@ class Station:
         if link.ended:
             return
         if channel.away:
-            wants = (receives, sends, link.pins > 0)
+            wants = RECEIVE * receives + SEND * sends + FETCH * (link.pins > 0)
             if wants != link.told:
                 link.told = wants
                 self.send(("want", link.key, wants))
@@ -243,8 +248,8 @@ class Station:
 
     def is_wanted(self, link: Link, count: int, receives: bool, sends: bool, closed: bool) -> bool:
         """Whether the others can do something with a channel in this state, or have to, for those who wait here."""
-        they_receive, they_send, they_want = link.others
-        if they_want or (closed and (they_receive or they_send)):
+        they_receive, they_send = link.others & RECEIVE, link.others & SEND
+        if link.others & FETCH or (closed and link.others):
             return True
         if they_receive and (count > 0 or sends):
             return True
@@ -254,7 +259,7 @@ class Station:
         return receives and not sends and count == 0 and link.source not in (None, self.number)
 
     def depart(self, channel: Chan[Any], link: Link) -> None:
-        values, clause, value = channel.depart(link.capacity == 0 and link.others[0])
+        values, clause, value = channel.depart(link.capacity == 0 and link.others & RECEIVE != 0)
         offer = None
         if clause is not None:
             try:
@@ -266,7 +271,7 @@ class Station:
                 self.offers[self.last_offer] = channel, clause
                 offer = self.number, self.last_offer, value
         _, receives, sends, closed = channel.look()
-        link.told = receives, sends, False
+        link.told = RECEIVE * receives + SEND * sends
         link.kept = None
         self.send(("pass", link.key, values, offer, closed, link.told))
 
@@ -287,30 +292,34 @@ class Station:
 
     # -- what comes from the broker
 
-    def handle(self, message: Any) -> None:
-        """Does what a message about a channel says."""
-        kind, key = message[:2]
+    def handle(self, messages: list[Any]) -> None:
+        """Does what messages about channels say."""
         with lock:
-            link = self.links.get(key)
-            channel = None if link is None else link.channel()
-            if kind == "token":
-                self.arrive(link, channel, message)
-            elif kind == "answer":
-                _, _, number, news = message
-                self.answer(number, news)
-            elif link is None or channel is None:
-                return
-            elif kind == "need":
-                link.others = message[2]
-                self.moves.try_send(channel)
-            elif kind == "alone":
-                link.kept = None
-            elif kind == "shut":
-                link.text = message[2]
-                if not channel.away:
-                    channel.shut()
-            elif kind == "ended":
-                self.end(link, message[2])
+            for message in messages:
+                self.handle_locked(message)
+
+    def handle_locked(self, message: Any) -> None:
+        kind, key = message[0], message[1]
+        link: Link | None = self.links.get(key)
+        channel: Chan[Any] | None = None if link is None else link.channel()
+        if kind == "token":
+            self.arrive(link, channel, message)
+        elif kind == "answer":
+            _, _, number, news = message
+            self.answer(number, news)
+        elif link is None or channel is None:
+            return
+        elif kind == "need":
+            link.others = message[2]
+            self.moves.try_send(channel)
+        elif kind == "alone":
+            link.kept = None
+        elif kind == "shut":
+            link.text = message[2]
+            if not channel.away:
+                channel.shut()
+        elif kind == "ended":
+            self.end(link, message[2])
 
     def arrive(self, link: Link | None, channel: Chan[Any] | None, message: Any) -> None:
         _, key, values, offer, closed, others, source = message
@@ -319,9 +328,9 @@ class Station:
                 self.drop(link)  # first: else it would be sent here again
             if offer is not None:
                 self.send(("answer", key, offer[0], offer[1], AGAIN))
-            self.send(("pass", key, values, None, closed, NOTHING))
+            self.send(("pass", key, values, None, closed, 0))
             return
-        link.others, link.source, link.told, link.kept = others, source, NOTHING, channel
+        link.others, link.source, link.told, link.kept = others, source, 0, channel
         if offer is not None:
             sender, number, value = offer
             self.send(("answer", key, sender, number, PASSED if channel.accept(value) else AGAIN))
@@ -358,28 +367,30 @@ class Station:
                     self.depart(channel, link)
 
 
-def taken(moves: Chan[Any]) -> "list[Chan[Any]]":
-    """The channels that are in moves now, taken out; others may be taking, too."""
-    channels = []
-    while len(moves) and (found := select(moves.recv, default=True))[0] == 0:
-        if found[1] is not None:
-            channels.append(found[1])
-    return channels
-
-
-def come_to_rest(moves: Chan[Any], channels: "list[Chan[Any]]") -> None:
-    """Lets those go on that fill or empty channels now, and adds to channels those that get into moves meanwhile.
+def come_to_rest(moves: Chan[Any], first: Any) -> "list[Any]":
+    """Lets those go on that fill or empty channels now; returns first and what gets into moves meanwhile.
 
     A trip with much in it costs no more than one with little, and what leaves together goes in one frame.
     """
-    held = sum(map(len, channels))
-    for _ in range(TURNS):
+    found = [first]
+    held = held_by(found)
+    for _turn in range(TURNS):
         before = held
         gosched()
-        channels += taken(moves)
-        held = sum(map(len, channels))
+        found += moves.drain()
+        held = held_by(found)
         if held == before:
-            return
+            break
+    return found
+
+
+def held_by(channels: "list[Any]") -> int:
+    """How many values they hold."""
+    held = 0
+    for channel in channels:
+        if channel is not None:
+            held += len(channel)
+    return held
 
 
 _station: Station | None = None

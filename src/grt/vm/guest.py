@@ -25,7 +25,6 @@ from grt.vm.wire import Wire
 
 __all__ = ["main", "number"]
 
-ORDERS = {"go", "cancel", "exit"}
 ORPHANED = 70  # exit status of one whose main program has gone: EX_SOFTWARE
 
 number = 0  # of the VM that this process is; 0 for the main program
@@ -48,19 +47,14 @@ def serve(vm: int, fd: int, fd_fd: int) -> None:
     station = Station(vm, wire.send, wire.announce)
     orders: Chan[Any] = Chan(sys.maxsize)
 
-    def handle(message: Any) -> None:
-        if message[0] in ORDERS:
-            orders.try_send(message)
-        else:
-            station.handle(message)
-
-    wire.name_of, wire.find, wire.handle = station.name_of, station.find, handle
+    wire.name_of, wire.find = station.name_of, station.find
+    wire.handle, wire.handle_call = station.handle, orders.try_send
     set_station(station)
     os.register_at_fork(after_in_child=wire.abandon)  # else the main program would wait for the child's end, too
 
     def step_in() -> None:
         with contextlib.suppress(OSError, Closed):  # there is nothing, or it has ended: who reads will see
-            if wire.take_in():
+            if wire.take_in() is True:
                 os._exit(ORPHANED)
         station.catch_up()
         with contextlib.suppress(OSError, Closed):  # it has ended, and so will the VM

@@ -38,8 +38,8 @@ LEAVING = 5.0  # seconds from the end of a VM's wire to that of its process
 _numbers = itertools.count(1)
 _living: "set[VM]" = set()
 _broker = Broker()
-_station = Station(0, partial(_broker.handle, 0), partial(_broker.handle, 0))
-_broker.ports[0] = _station.handle
+_station = Station(0, partial(_broker.handle_locked, 0), partial(_broker.handle_locked, 0))
+_broker.ports[0] = _station.handle_locked
 _courier: Goroutine | None = None  # runs the station while there are VMs
 _in_fork = False  # whether a fork has made this process: the server that forks VMs serves its parent alone
 
@@ -80,7 +80,8 @@ class VM:
             end.setblocking(False)
         self.pid: int = self._process.pid
         self._wire = Wire(ours[0].detach(), theirs[0].detach())
-        self._wire.name_of, self._wire.find, self._wire.handle = self._name_of, find, self._handle
+        self._wire.name_of, self._wire.find = self._name_of, find
+        self._wire.handle, self._wire.handle_call = partial(_broker.handle, self.number), self._handle_call
         _broker.ports[self.number] = self._wire.send
         _living.add(self)
         if len(_living) == 1:
@@ -183,9 +184,7 @@ class VM:
         finally:
             self._bury()
 
-    def _handle(self, message: Any) -> None:
-        if message[0] not in ("done", "failed"):
-            return _broker.handle(self.number, message)
+    def _handle_call(self, message: Any) -> None:
         kind, call, parcel = message
         reply = self._calls.get(call)
         if reply is not None:

@@ -1,3 +1,6 @@
+cimport cython
+
+
 cdef class Frame:
     cdef public list fds
     cdef public object wire
@@ -10,9 +13,11 @@ cdef class Wire:
     cdef public object find
     cdef public object first
     cdef public object handle
+    cdef public object handle_call
     cdef public object name_of
     cdef public object outbox
-    cdef public object pending
+    cdef public bytearray pending
+    cdef public object recv
     cdef public object taking
     cdef public object writing
 
@@ -22,4 +27,8 @@ cdef class Wire:
     cpdef write_frames(self)
     cdef write_frame(self, list messages)
     cpdef take_in(self)
-    cdef opened(self, body, count)
+    @cython.locals(at=Py_ssize_t, begin=Py_ssize_t, end=Py_ssize_t, pending=bytearray, body=bytearray, messages=list)
+    cdef list completed(self)
+    cdef deal_out(self, list messages)
+    cdef pickled(self, list messages, list fds)
+    cdef unpickled(self, body, count)

@@ -1,12 +1,14 @@
 """The wire between a VM and the main program: messages in both directions, in order, over a Unix socket.
 
 What is sent meanwhile goes in one frame. A frame: how long it is, how many descriptors come with it (over a second
-socket, so that only those who have any pay for them), and a pickled list of messages.
+socket, so that only those who have any pay for them), and a list of messages: marshalled, which takes half the time, or
+pickled, if something in it had to be packed.
 Threads: any may send; any may write and take in what came, one at a time, but one goroutine waits for it.
 """
 
 import contextlib
 import copyreg
+import marshal
 import os
 import pickle
 import struct
@@ -17,6 +19,7 @@ from typing import Any
 
 from grt._core.chan import Chan
 from grt._core.errors import Closed
+from grt._core.netfd import BLOCKED
 from grt._core.semaphore import Mutex
 from grt.net.unix import MOST, UnixConn
 from grt.vm.parcel import Parcel
@@ -24,6 +27,8 @@ from grt.vm.parcel import Parcel
 __all__ = ["Wire"]
 
 HEADER = struct.Struct("<II")
+CALLS = frozenset({"go", "cancel", "exit", "done", "failed"})  # messages about calls; all others are about channels
+PICKLED = 0x80  # what a pickle begins with, and nothing that is marshalled
 AT_ONCE = 1 << 16  # bytes that are read at most at a time; more would be mapped and unmapped for each message
 
 _local = threading.local()  # frame: the one that is written or read in this thread
@@ -40,20 +45,23 @@ class Frame:
 
 
 class Wire:
-    """One end. Before use are set: name_of and find, which give what stands for a channel, and the channel; and handle,
-    which is called with each message that comes, in order, by whoever takes it in, and must not block."""
+    """One end. Before use are set: name_of and find, which give what stands for a channel, and the channel; handle,
+    which is called with the messages about channels that come, in order; and handle_call, with each of the others. They
+    are called by whoever takes the messages in, and must not block."""
 
     __slots__ = (
-        "bell", "conn", "fd_conn", "find", "first", "handle", "name_of", "outbox", "pending", "taking",
-        "writing",
+        "bell", "conn", "fd_conn", "find", "first", "handle", "handle_call", "name_of", "outbox", "pending",
+        "recv", "taking", "writing",
     )  # fmt: skip
 
     def __init__(self, conn: int, fd_conn: int) -> None:
         self.conn = UnixConn(conn, "")
+        self.recv = self.conn.raw.recv  # for what is there already
         self.fd_conn = UnixConn(fd_conn, "")
         self.name_of: Callable[[Chan[Any]], Any]
         self.find: Callable[[Any], Chan[Any]]
-        self.handle: Callable[[Any], object]
+        self.handle: Callable[[list[Any]], object]
+        self.handle_call: Callable[[Any], object]
         self.outbox: deque[Any] = deque()  # messages that nobody has written yet
         self.first: deque[Any] = deque()  # those that are written before them
         self.bell: Chan[None] = Chan(1)
@@ -80,10 +88,11 @@ class Wire:
     def write(self) -> None:
         """Writes what is sent, until `finish`, or until the other end has gone."""
         for _ in self.bell:
-            try:
-                self.write_frames()
-            except (OSError, Closed):
-                return
+            if self.outbox or self.first:  # it has rung again for what was written meanwhile
+                try:
+                    self.write_frames()
+                except (OSError, Closed):
+                    return
 
     def finish(self) -> None:
         """Ends `write` when it has written what was sent."""
@@ -99,41 +108,65 @@ class Wire:
                 self.write_frame(messages)
 
     def write_frame(self, messages: list[Any]) -> None:
-        frame = Frame(self, [])
-        data = frame_pickled(frame, messages)
-        self.conn.write(HEADER.pack(len(data), len(frame.fds)) + data)
-        for at in range(0, len(frame.fds), MOST):
-            self.fd_conn.send_fds(frame.fds[at : at + MOST])
+        fds: list[int] = []
+        try:
+            data = marshal.dumps(messages, 2)
+        except ValueError:  # there is a Parcel in it
+            data = self.pickled(messages, fds)
+        self.conn.write(HEADER.pack(len(data), len(fds)) + data)
+        while fds:
+            self.fd_conn.send_fds(fds[:MOST])
+            del fds[:MOST]
+
+    def pickled(self, messages: list[Any], fds: list[int]) -> bytes:
+        _local.frame = Frame(self, fds)
+        try:
+            return pickle.dumps(messages, 5)
+        finally:
+            _local.frame = None
 
     def read(self) -> None:
         """Handles what comes, until the other end has gone."""
         with contextlib.suppress(OSError, Closed):
             self.conn.read_by(self.take_in)
 
-    def take_in(self) -> bool | None:
-        """Handles what has come; returns True when that was the end. Raises BlockingIOError when there is no more."""
+    def take_in(self) -> Any:
+        """Handles what has come; returns True when that was the end, and BLOCKED when there is no more."""
         with self.taking:
-            data = self.conn.raw.recv(AT_ONCE)
-            pending = self.pending
-            pending += data
-            at = 0
-            while len(pending) - at >= HEADER.size:
-                size, fds = HEADER.unpack_from(pending, at)
-                end = at + HEADER.size + size
-                if len(pending) < end:
-                    break
-                with memoryview(pending) as view:
-                    messages = self.opened(view[at + HEADER.size : end], fds)
-                at = end
-                for message in messages:
-                    self.handle(message)
-            if at:
-                del pending[:at]
+            data = self.recv(AT_ONCE)
+            self.pending += data
+            self.deal_out(self.completed())
         if 0 < len(data) < AT_ONCE and not self.conn.news.hangup:  # whose edge comes only once
-            raise BlockingIOError  # it was all that there was: to be told that by the kernel takes longer
+            return BLOCKED  # it was all that there was: to be told that by the kernel takes longer
         return None if data else True
 
-    def opened(self, body: memoryview, count: int) -> Any:
+    def completed(self) -> list[Any]:
+        """The messages of the frames that have come, taken out of what is pending."""
+        pending, messages, at = self.pending, [], 0
+        while len(pending) - at >= HEADER.size:
+            size, fds = HEADER.unpack_from(pending, at)
+            begin, end = at + HEADER.size, at + HEADER.size + size
+            if len(pending) < end:
+                break
+            body = pending[begin:end]
+            messages += self.unpickled(body, fds) if body[0] == PICKLED else marshal.loads(body)
+            at = end
+        if at:
+            del pending[:at]
+        return messages
+
+    def deal_out(self, messages: list[Any]) -> None:
+        """Passes messages on to who handles them; those about calls have their effect later in any case."""
+        others = []
+        for message in messages:
+            if message[0] in CALLS:
+                self.handle_call(message)
+            else:
+                others.append(message)
+        if others:
+            self.handle(others)
+
+    def unpickled(self, body: bytearray, count: int) -> Any:
         fds: list[int] = []
         while len(fds) < count:
             found, data = self.fd_conn.recv_fds()
@@ -142,8 +175,7 @@ class Wire:
             fds += found
         _local.frame = Frame(self, fds)
         try:
-            with body:
-                return pickle.loads(body)
+            return pickle.loads(body)
         finally:
             _local.frame = None
             for fd in fds:  # of what could not be opened
@@ -163,14 +195,6 @@ class Wire:
 def drained(box: deque[Any]) -> list[Any]:
     """What is in box, which others go on filling meanwhile."""
     return [box.popleft() for _ in range(len(box))]
-
-
-def frame_pickled(frame: Frame, messages: list[Any]) -> bytes:
-    _local.frame = frame
-    try:
-        return pickle.dumps(messages, 5)
-    finally:
-        _local.frame = None
 
 
 def reduce_parcel(parcel: Parcel) -> Any:
