@@ -185,6 +185,23 @@ def test_what_a_goroutine_of_a_retired_thread_starts_runs_elsewhere(two_procs):
     assert g.result().result() == threading.get_ident()
 
 
+def test_a_retired_thread_ends_though_others_take_what_its_last_goroutine_has_started():
+    def starter():
+        wait.recv()
+        return grt.go(int)
+
+    proc: Any = grt.current().proc
+    for _ in range(100):
+        grt.procs(2)
+        wait = grt.chan()
+        g = start_in_another_thread(starter)
+        grt.procs(1)
+        wait.send(None)
+        assert g.result().result() == 0
+        parallel.settle_down(proc, 1, True)
+        assert helpers() == []
+
+
 def test_a_bubble_keeps_its_goroutines(two_procs):
     with grt.testing.bubble():
         threads = {g.result() for g in [grt.go(threading.get_ident) for _ in range(50)]}

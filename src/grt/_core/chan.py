@@ -412,8 +412,7 @@ class Chan:
         if self.count == 0:
             return []
         values = (self.items[self.head :] + self.items[: self.head])[: self.count]
-        self.items = []
-        self.head = self.count = 0
+        self.items, self.head, self.count = [], 0, 0
         return values
 
 

@@ -279,6 +279,8 @@ def move(g: Goroutine, giver: Proc, taker: Proc) -> None:
     mutex_unlock(giver.mutex)
     mutex_unlock(second.ends)
     mutex_unlock(first.ends)
+    if giver.retired:  # it may wait for just that, asleep
+        giver.loop.wake()
 
 
 def link(proc: Proc, g: Goroutine) -> None:
