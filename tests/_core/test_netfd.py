@@ -49,6 +49,48 @@ def in_threads(*calls):
         raise errors[0]
 
 
+# -- what the poller is asked for
+
+
+def test_who_only_reads_is_not_woken_by_room_to_write():
+    fd, far = pair()
+    g = blocked(fd.read)
+    far.send(b"x")
+    assert g.result() == b"x" and not fd.news.both
+    far.send(b"y")
+    assert fd.read() == b"y"
+    fd.write(b"z")
+    poller = grt.current_loop().poller
+    grt.gosched()
+    while poller.wait(0):
+        pass
+    assert far.recv(10) == b"z"  # which makes room
+    assert poller.wait(0) == []
+    fd.close()
+    far.close()
+
+
+def test_who_waits_to_write_after_reading_is_woken_by_room():
+    fd, far = pair()
+    g = blocked(fd.read)
+    far.send(b"x")
+    assert g.result() == b"x"
+    writer = blocked(fd.write, bytes(1 << 22))
+    assert fd.news.both
+    reader = blocked(fd.read)
+    far.setblocking(False)
+    got = 0
+    while got < 1 << 22:
+        with contextlib.suppress(BlockingIOError):
+            got += len(far.recv(1 << 20))
+        grt.sleep(0.001)
+    writer.result()
+    far.send(b"y")
+    assert reader.result() == b"y"
+    fd.close()
+    far.close()
+
+
 # -- the number
 
 

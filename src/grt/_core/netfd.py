@@ -148,8 +148,8 @@ class NetFD:
         if side.ready or self.closed:
             mutex_unlock(news.mutex)
             return SHUT if self.closed else NEWS
-        if news.loop is not proc.loop and self.fd >= 0:
-            error = news.follow(proc.loop)
+        if (news.loop is not proc.loop or (side is news.wr and not news.both)) and self.fd >= 0:
+            error = news.follow(proc.loop, side)
             if error is not None:
                 mutex_unlock(news.mutex)
                 g.interrupt(error)

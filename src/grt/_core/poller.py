@@ -184,11 +184,9 @@ class Poller:
         Waits at most timeout seconds (None: for ever; 0 or less: only looks), never less. The list is empty when the
         time is up; it may be so earlier when a signal came. Raises what a signal's handler raises.
         """
-        seconds = -1.0 if timeout is None else float(timeout)
+        seconds = -1.0 if timeout is None else max(float(timeout), 0.0)
         if seconds != seconds:
             raise ValueError("timeout is not a number")
-        if timeout is not None and seconds < 0.0:
-            seconds = 0.0
         events = []
         for index in range(self.collect(seconds)):
             registration = self.registration_at(index)

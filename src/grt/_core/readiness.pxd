@@ -33,15 +33,17 @@ cdef class Readiness(Handler):
     cdef Side wr
     cdef EventLoop loop
     cdef list loops
+    cdef readonly bint both
     cdef readonly bint hangup
 
-    cdef object follow(self, EventLoop loop)
+    @cython.locals(both=bint)
+    cdef object follow(self, EventLoop loop, Side side)
     @cython.locals(loop=EventLoop)
     cdef object discard(self)
     @cython.locals(limit=Limit)
     cdef object limit(self, Side side, EventLoop loop)
     @cython.locals(proc=Scheduler, side=Side)
-    cdef object limit_own(self)
+    cpdef object limit_waiters(self)
     @cython.locals(proc=Scheduler, side=Side, limit=Limit)
     cdef object unlimit(self)
     @cython.locals(side=Side)

@@ -1,6 +1,7 @@
 """What the loop tells of a descriptor: for each direction whether there is news, and who waits for it.
 
-Edge-triggered and registered once, at the first wait.
+Edge-triggered and registered once, at the first wait; again at the first wait for writing, for most never have one: to
+be told of room to write, each time that the peer has read, would wake a thread for nothing.
 
 Invariants: at most one call at a time is inside a side, the others queue in order.
 Threads: any, under `mutex`.
@@ -74,7 +75,7 @@ class Limit(Timer):
 class Readiness(Handler):
     """What the loop holds of a NetFD: not the owner, so that one that nobody refers to any more can go."""
 
-    __slots__ = ("hangup", "loop", "loops", "mutex", "rd", "wr")
+    __slots__ = ("both", "hangup", "loop", "loops", "mutex", "rd", "wr")
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
@@ -83,6 +84,7 @@ class Readiness(Handler):
         self.wr = Side()
         self.loop: EventLoop | None = None  # where it was registered last
         self.loops: list[EventLoop] | None = None  # all, while goroutines of several threads wait here
+        self.both = False  # whether that is for writing, too
         self.hangup = False  # the peer's end was seen: readiness is final
 
     def on_event(self, flags: int) -> None:
@@ -101,21 +103,24 @@ class Readiness(Handler):
                 fire(self.wr.waiter)
         mutex_unlock(self.mutex)
 
-    def follow(self, loop: EventLoop) -> BaseException | None:
-        """Registers with loop, under the mutex; returns why that cannot be.
+    def follow(self, loop: EventLoop, side: Side) -> BaseException | None:
+        """Registers with loop for side, under the mutex; returns why that cannot be.
 
         A registration elsewhere stays while a goroutine waits here: it may be of that thread, which must not depend
         on this one's loop being turned.
         """
         try:
-            if self.rd.waiter is None and self.wr.waiter is None:
+            if self.loop is not loop and self.rd.waiter is None and self.wr.waiter is None:
                 self.discard()
             known = self.loops or [self.loop]
+            both = side is self.wr
             if loop not in known:
-                loop.add(self, READ | WRITE | EDGE)
+                loop.add(self, READ | WRITE | EDGE if both else READ | EDGE)
                 if self.loop is not None:
                     self.loops = [*known, loop]
-            self.loop = loop
+            elif both:
+                loop.modify(self, READ | WRITE | EDGE)
+            self.loop, self.both = loop, both
         except BaseException as error:
             return error
         return None
@@ -138,9 +143,6 @@ class Readiness(Handler):
 
     def limit_waiters(self) -> None:
         """`limit`, for those who wait in this thread; another one asks for it."""
-        self.limit_own()
-
-    def limit_own(self) -> None:
         proc = here()
         mutex_lock(self.mutex)
         for side in (self.rd, self.wr):

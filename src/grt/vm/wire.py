@@ -135,25 +135,24 @@ class Wire:
         with self.taking:
             data = self.recv(AT_ONCE)
             self.pending += data
-            self.deal_out(self.completed())
+            while (messages := self.next_frame()) is not None:  # one by one: they refer to what was in those before
+                self.deal_out(messages)
         if 0 < len(data) < AT_ONCE and not self.conn.news.hangup:  # whose edge comes only once
             return BLOCKED  # it was all that there was: to be told that by the kernel takes longer
         return None if data else True
 
-    def completed(self) -> list[Any]:
-        """The messages of the frames that have come, taken out of what is pending."""
-        pending, messages, at = self.pending, [], 0
-        while len(pending) - at >= HEADER.size:
-            size, fds = HEADER.unpack_from(pending, at)
-            begin, end = at + HEADER.size, at + HEADER.size + size
-            if len(pending) < end:
-                break
-            body = pending[begin:end]
-            messages += self.unpickled(body, fds) if body[0] == PICKLED else marshal.loads(body)
-            at = end
-        if at:
-            del pending[:at]
-        return messages
+    def next_frame(self) -> Any:
+        """The messages of a frame that has come, taken out of what is pending; None if there is none."""
+        pending = self.pending
+        if len(pending) < HEADER.size:
+            return None
+        size, fds = HEADER.unpack_from(pending)
+        end = HEADER.size + size
+        if len(pending) < end:
+            return None
+        body = pending[HEADER.size : end]
+        del pending[:end]
+        return self.unpickled(body, fds) if body[0] == PICKLED else marshal.loads(body)
 
     def deal_out(self, messages: list[Any]) -> None:
         """Passes messages on to who handles them; those about calls have their effect later in any case."""
