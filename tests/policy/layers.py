@@ -83,9 +83,9 @@ MAY_IMPORT = {
     "vm.crossing": f"vm.parcel _core.chan _core.errors _core.go _core.goroutine _core.ticker {SYS}",
     "vm.broker": f"vm.crossing {SYS}",
     "vm.wire": "net.unix vm.parcel _core.chan _core.errors _core.netfd _core.semaphore",
-    "vm.relief": "_core.goroutine",
+    "vm.relief": "vm.crossing vm.wire _core.errors _core.goroutine",
     "vm.guest": "debug.stall goroutine vm.crossing vm.errors vm.parcel vm.relief vm.wire "
-    "_core.chan _core.errors _core.go _core.goroutine",
+    "_core.chan _core.go _core.goroutine",
     "vm.machine": "offload scope vm.broker vm.crossing vm.errors vm.guest vm.parcel vm.relief vm.wire "
     "_core.chan _core.errors _core.go _core.goroutine",
     "vm.pool": "vm.machine _core.errors _core.goroutine",

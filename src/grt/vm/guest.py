@@ -3,7 +3,6 @@
 Invariants: a VM does not outlive the main program, however that ends; Ctrl-C is the main program's business.
 """
 
-import contextlib
 import os
 import signal
 import socket
@@ -12,7 +11,6 @@ import traceback
 from typing import Any
 
 from grt._core.chan import Chan
-from grt._core.errors import Closed
 from grt._core.go import go
 from grt._core.goroutine import Goroutine
 from grt.debug.stall import stall_watch
@@ -20,7 +18,7 @@ from grt.goroutine import run
 from grt.vm.crossing import Station, set_station
 from grt.vm.errors import RemoteError
 from grt.vm.parcel import open_parcel, pack
-from grt.vm.relief import relieve
+from grt.vm.relief import relieve, step_in
 from grt.vm.wire import Wire
 
 __all__ = ["main", "number"]
@@ -52,18 +50,14 @@ def serve(vm: int, fd: int, fd_fd: int) -> None:
     set_station(station)
     os.register_at_fork(after_in_child=wire.abandon)  # else the main program would wait for the child's end, too
 
-    def step_in() -> None:
-        with contextlib.suppress(OSError, Closed):  # there is nothing, or it has ended: who reads will see
-            if wire.take_in() is True:
-                os._exit(ORPHANED)
-        station.catch_up()
-        with contextlib.suppress(OSError, Closed):  # it has ended, and so will the VM
-            wire.write_frames()
+    def step() -> None:
+        if step_in([wire], station):
+            os._exit(ORPHANED)
 
     writer = go(wire.write)
     go(station.run)
     reader = go(read, wire)
-    over = relieve(step_in)
+    over = relieve(step)
     obey(orders, wire)
     over.set()
     station.hand_back()

@@ -6,7 +6,6 @@ Threads: any.
 """
 
 import atexit
-import contextlib
 import itertools
 import os
 import signal
@@ -27,7 +26,7 @@ from grt.vm.broker import Broker
 from grt.vm.crossing import Station, set_station
 from grt.vm.errors import RemoteTraceback
 from grt.vm.parcel import open_parcel, pack, whole
-from grt.vm.relief import relieve
+from grt.vm.relief import relieve, step_in
 from grt.vm.wire import Wire
 
 __all__ = ["VM"]
@@ -245,24 +244,12 @@ def start_courier() -> None:
 
 
 def carry() -> None:
-    """What the courier does."""
-    over = relieve(step_in)
+    """What the courier does; what VMs send each other goes through here, also while its thread computes."""
+    over = relieve(lambda: step_in([vm._wire for vm in list(_living)], _station))
     try:
         _station.run()
     finally:
         over.set()
-
-
-def step_in() -> None:
-    """Serves the wires while the courier's thread computes: what VMs send each other goes through here."""
-    vms = list(_living)
-    for vm in vms:
-        with contextlib.suppress(OSError, Closed):  # nothing has come, or it has ended: who reads will see
-            vm._wire.take_in()
-    _station.catch_up()
-    for vm in vms:
-        with contextlib.suppress(OSError, Closed):
-            vm._wire.write_frames()
 
 
 def stop_courier() -> None:

@@ -5,13 +5,17 @@ one channel would work one after the other; the main program, which all messages
 Threads: one of its own. It takes no part while the thread that it relieves waits, or switches between goroutines.
 """
 
+import contextlib
 import threading
 from collections.abc import Callable
 from typing import Any
 
+from grt._core.errors import Closed
 from grt._core.goroutine import peek
+from grt.vm.crossing import Station
+from grt.vm.wire import Wire
 
-__all__ = ["relieve"]
+__all__ = ["relieve", "step_in"]
 
 PACE = 0.002, 0.05  # seconds between two looks: while the thread computes, and, growing to it, while it waits
 
@@ -24,6 +28,19 @@ def relieve(step: Callable[[], object]) -> threading.Event:
     over = threading.Event()
     threading.Thread(target=watch, args=(peek(), step, over), name="grt relief", daemon=True).start()
     return over
+
+
+def step_in(wires: list[Wire], station: Station) -> bool:
+    """Does once what the goroutines of wires and of station do; returns whether a wire's other end has gone."""
+    gone = False
+    for wire in wires:
+        with contextlib.suppress(OSError, Closed):  # nothing has come, or it has ended: who reads will see
+            gone |= wire.take_in() is True
+    station.catch_up()
+    for wire in wires:
+        with contextlib.suppress(OSError, Closed):
+            wire.write_frames()
+    return gone
 
 
 def watch(proc: Any, step: Callable[[], object], over: threading.Event) -> None:
