@@ -14,6 +14,12 @@ from setuptools.command.build_ext import build_ext
 
 SOURCES = Path("src")
 CORE = SOURCES / "grt" / "_core"
+FLAGS = [
+    "-O2",
+    "-fno-inline-functions-called-once",
+    "-Wno-unused-function",
+    "-Werror=incompatible-pointer-types",  # what Cython makes of obj.method where method is a cdef one: older gccs warn
+]
 
 
 class OptionalBuild(build_ext):
@@ -45,7 +51,7 @@ def extensions():
             depends=headers,
             define_macros=macros,
             libraries=libraries,
-            extra_compile_args=["-O2", "-fno-inline-functions-called-once", "-Wno-unused-function"],
+            extra_compile_args=FLAGS,
         )
         for pxd in sorted([*CORE.glob("*.pxd"), *CORE.parent.glob("net/*.pxd"), *CORE.parent.glob("vm/*.pxd")])
         if pxd.with_suffix(".py").exists()

@@ -43,7 +43,7 @@ cdef class Readiness(Handler):
     @cython.locals(limit=Limit)
     cdef object limit(self, Side side, EventLoop loop)
     @cython.locals(proc=Scheduler, side=Side)
-    cpdef object limit_waiters(self)
+    cdef object limit_own(self)
     @cython.locals(proc=Scheduler, side=Side, limit=Limit)
     cdef object unlimit(self)
     @cython.locals(side=Side)

@@ -143,6 +143,9 @@ class Readiness(Handler):
 
     def limit_waiters(self) -> None:
         """`limit`, for those who wait in this thread; another one asks for it."""
+        self.limit_own()
+
+    def limit_own(self) -> None:
         proc = here()
         mutex_lock(self.mutex)
         for side in (self.rd, self.wr):

@@ -90,11 +90,9 @@ class Timers:
 
     def pop_due(self, now: float) -> Timer | None:
         """Takes out and returns the earliest timer if its moment has come."""
-        if not self.heap:
+        if not self.heap or self.next_when() > now:
             return None
         first: Timer = self.heap[0]
-        if first.when > now:
-            return None
         self.cancel(first)
         return first
 

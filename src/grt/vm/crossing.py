@@ -279,7 +279,11 @@ class Station:
         """Nobody refers to the channel of link here any more. The garbage collector tells, at any moment."""
         self.gone.append(link)
         if self.loop is not None:
-            self.loop.call_soon(self.moves.try_send, None)
+            self.loop.call_soon(self.look_again)
+
+    def look_again(self) -> None:
+        """Has `run` see what is in `gone`."""
+        self.moves.try_send(None)
 
     def forget(self) -> None:
         while self.gone:
