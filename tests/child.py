@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Sequence
 
 PATIENCE = 60  # seconds that a child may take; none should need one
+PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")  # hypothesis: 1 s
 
 
 children: "weakref.WeakSet[subprocess.Popen[str]]" = weakref.WeakSet()  # for whoever gives a test up

@@ -3,11 +3,11 @@
 import os
 import shutil
 import subprocess
-import sys
 
 import pytest
 
 import grt
+from tests.child import PYTEST
 from tests.policy.source import ROOT
 
 OTHER_BUILD = "pure" if grt.__compiled__ else "compiled"
@@ -34,8 +34,7 @@ def test_a_run_on_another_build_than_expected_fails(tmp_path):
 def failing_run(folder, body, **environment):
     shutil.copy(ROOT / "tests" / "conftest.py", folder)
     (folder / "test_bad.py").write_text(f"def test_bad():\n    {body}\n")
-    options = ["-c", ROOT / "pyproject.toml", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "--timeout=2"]
-    command = [sys.executable, "-m", "pytest", *options, folder]
+    command = [*PYTEST, "-c", ROOT / "pyproject.toml", "--timeout=2", folder]
     ran = subprocess.run(command, env={**os.environ, **environment}, text=True, capture_output=True)
     assert ran.returncode != 0
     return ran.stdout + ran.stderr

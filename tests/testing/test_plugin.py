@@ -2,10 +2,11 @@
 
 import re
 import subprocess
-import sys
 import textwrap
 
 import pytest
+
+from tests.child import PYTEST
 
 
 @pytest.fixture
@@ -15,18 +16,7 @@ def run(tmp_path):
     def run(tests, ini=""):
         (tmp_path / "test_it.py").write_text("import grt, pytest, time\n" + textwrap.dedent(tests))
         (tmp_path / "pytest.ini").write_text("[pytest]\n" + textwrap.dedent(ini))
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            "no:hypothesispytest",
-            "--strict-markers",
-            str(tmp_path),
-        ]
+        command = [*PYTEST, "-q", "--strict-markers", str(tmp_path)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=tmp_path)
         return done.returncode, done.stdout + done.stderr
 
