@@ -302,6 +302,25 @@ def test_the_exit_of_a_goroutine_is_the_programs():
     assert run_program(program) == (7, "main ends\n", "")
 
 
+@pytest.mark.parametrize("call", ["grt.gosched()", "grt.sleep(0)", "channel.send(channel.recv())"])
+def test_one_that_only_gives_way_ends_with_the_program(call):
+    program = f"""
+        import grt
+        channel = grt.chan(1)
+        channel.send(1)
+        def spin():
+            try:
+                while True:
+                    {call}
+            finally:
+                print("spun")
+        g = grt.go(spin)
+        grt.gosched()
+        print("main ends")
+    """
+    assert run_program(program) == (0, "main ends\nspun\n", "")
+
+
 def test_ctrl_c_in_grts_own_code_waits_for_the_next_blocking_call():
     program = """
         import grt, signal

@@ -80,9 +80,9 @@ MAY_IMPORT = {
     "net.networks": "address net.conn net.listener net.resolver net.tcp net.tls net.unix scope sock",
     "vm.errors": "",
     "vm.parcel": "net.tcp net.unix _core.chan",
-    "vm.crossing": f"vm.parcel _core.chan _core.errors _core.go _core.goroutine _core.ticker {SYS}",
+    "vm.crossing": f"vm.parcel _core.chan _core.errors _core.go _core.goroutine _core.ticker _core.timers {SYS}",
     "vm.broker": f"vm.crossing {SYS}",
-    "vm.wire": "net.unix vm.parcel _core.chan _core.errors _core.netfd _core.semaphore",
+    "vm.wire": "net.unix vm.crossing vm.parcel _core.chan _core.errors _core.netfd _core.semaphore _core.sock",
     "vm.relief": "vm.crossing vm.wire _core.errors _core.goroutine",
     "vm.guest": "debug.stall goroutine vm.crossing vm.errors vm.parcel vm.relief vm.wire "
     "_core.chan _core.go _core.goroutine",

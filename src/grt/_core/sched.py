@@ -353,8 +353,7 @@ class Proc(Scheduler):
             self.fail(g, error)
         g.fn = None
         g.args = None
-        if g.context is not None:
-            g.context = None
+        g.context = None
         self.finish(g)
         return not self.busy & ENDED
 
@@ -432,6 +431,7 @@ class Proc(Scheduler):
     def obstacle(self) -> str:
         """Why this stack must not block now."""
         if self.busy & ENDED:
+            self.current.check()  # it was ended while it gave way, and is to hear of that first
             return "its thread is ending"
         if self.busy & COLLECTING:
             return "this is a finalizer, run by the garbage collector in the midst of something else"

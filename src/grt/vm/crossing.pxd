@@ -1,6 +1,7 @@
 cimport cython
 
 from grt._core.chan cimport Chan
+from grt._core.timers cimport now
 
 
 cdef enum:
@@ -27,17 +28,23 @@ cdef class Link:
 
 cdef class Station:
     cdef public object announce
+    cdef public list due
     cdef public object gone
     cdef public Py_ssize_t last_key
     cdef public Py_ssize_t last_offer
     cdef public dict links
     cdef public object loop
+    cdef public int misses
     cdef public Chan moves
     cdef public object number
     cdef public dict offers
     cdef public object send
+    cdef public int skips
 
     cdef void tie_anew(self, Chan channel) except *
+    @cython.locals(end=double)
+    cdef look_out(self, proc)
+    cdef look_at_all(self, list moves)
     @cython.locals(link=Link, count=Py_ssize_t, receives=bint, sends=bint, closed=bint, wants=int)
     cdef look_at(self, Chan channel)
     @cython.locals(they_receive=bint, they_send=bint)
@@ -46,7 +53,7 @@ cdef class Station:
     cdef depart(self, Chan channel, Link link)
     cdef forget(self)
     cdef drop(self, Link link)
-    cpdef handle(self, message)
+    cpdef handle(self, list messages)
     @cython.locals(link=Link, channel=Chan)
     cpdef handle_locked(self, message)
     cdef arrive(self, Link link, Chan channel, message)

@@ -25,6 +25,7 @@ from grt._core.errors import Closed
 from grt._core.go import gosched
 from grt._core.goroutine import peek
 from grt._core.ticker import Alarm
+from grt._core.timers import now
 from grt.vm.parcel import current, open_parcel, pack
 
 try:
@@ -42,6 +43,8 @@ Send = Callable[[Any], object]
 Wants = int  # what somebody waits for: RECEIVE, SEND, and FETCH for the channel itself, whatever it holds
 
 TURNS = 32  # that those who fill or empty a channel get in a row, before others get it
+LOOKOUT = 0.00015  # seconds that a station looks out for what comes next: what it takes a VM to wake up and answer
+PATIENT = 4  # times that it does so in vain before it does so less often
 
 lock = threading.RLock()  # guards links, stations and the broker: what they do takes no time and calls nobody's code
 
@@ -127,7 +130,10 @@ class Link:
 class Station:
     """This process's channels that cross. The main program has one, and so has each VM."""
 
-    __slots__ = ("announce", "gone", "last_key", "last_offer", "links", "loop", "moves", "number", "offers", "send")
+    __slots__ = (
+        "announce", "due", "gone", "last_key", "last_offer", "links", "loop", "misses", "moves", "number", "offers",
+        "send", "skips",
+    )  # fmt: skip
 
     def __init__(self, number: int, send: Send, announce: Send) -> None:
         self.number = number  # the VM's, 0 for the main program
@@ -138,6 +144,9 @@ class Station:
         self.loop: Any = None  # of the thread that runs it
         self.gone: deque[Link] = deque()  # whose channel nobody refers to here; filled by finalizers
         self.offers: dict[int, tuple[Chan[Any], Any]] = {}  # values of ours that others may accept: whose clause
+        self.due: list[Any] | None = None  # while `run` looks: the wires that it will write then
+        self.misses = 0  # how often nothing came in a row while it looked out
+        self.skips = 0  # how many times it does not for that reason
         self.last_key = 0
         self.last_offer = 0
 
@@ -210,9 +219,7 @@ class Station:
         """What `run` does, once, for a thread that may be in the midst of something else."""
         while moves := self.moves.drain():
             with lock:
-                for channel in moves:
-                    if channel is not None:
-                        self.look_at(channel)
+                self.look_at_all(moves)
 
     def run(self) -> None:
         """Looks at the channels with which something was done, for as long as this process has any that cross."""
@@ -222,13 +229,41 @@ class Station:
             for first in self.moves:
                 moves = come_to_rest(self.moves, first)
                 with lock:
-                    for channel in moves:
-                        if channel is not None:
-                            self.look_at(channel)
-                    self.forget()
-                del first, moves, channel  # not kept from being forgotten
+                    self.due = due = []
+                    self.look_at_all(moves)
+                    self.due = None
+                del first, moves  # not kept from being forgotten
+                for wire in due:
+                    wire.flush()
+                self.look_out(proc)
         finally:
             self.loop = None
+
+    def look_out(self, proc: Any) -> None:
+        """Keeps the thread from going to sleep for a moment: the answer may be there before it would be woken.
+
+        Where answers take longer that costs next to nothing: it is done less and less often.
+        """
+        if self.skips > 0:
+            self.skips -= 1
+            return
+        end = now() + LOOKOUT
+        while now() < end:
+            proc.turn(0.0)
+            gosched()
+            if len(self.moves) > 0:
+                self.misses = 0
+                return
+        self.misses += 1
+        if self.misses > PATIENT:
+            self.skips = 1 << min(self.misses - PATIENT, 10)
+
+    def look_at_all(self, moves: "list[Any]") -> None:
+        """Looks at channels with which something was done, and forgets those that nobody refers to; under `lock`."""
+        for channel in moves:
+            if channel is not None:
+                self.look_at(channel)
+        self.forget()
 
     def look_at(self, channel: Chan[Any]) -> None:
         """Tells what is wanted of a channel that is away, and sends on one that is wanted elsewhere."""
@@ -381,7 +416,8 @@ def come_to_rest(moves: Chan[Any], first: Any) -> "list[Any]":
     for _turn in range(TURNS):
         before = held
         gosched()
-        found += moves.drain()
+        if len(moves) > 0:
+            found += moves.drain()
         held = held_by(found)
         if held == before:
             break

@@ -36,17 +36,19 @@ def main(vm: int, conn: socket.socket, fd_conn: socket.socket, procs: int) -> No
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(line_buffering=True)  # a line at a time: those of several VMs do not mix
+    for end in (conn, fd_conn):
+        end.setblocking(False)
     run(serve, vm, conn.detach(), fd_conn.detach(), procs=procs)
 
 
 def serve(vm: int, fd: int, fd_fd: int) -> None:
     stall_watch(None)  # to compute is what VMs are for, and the others are sent what they need all the same
     wire = Wire(fd, fd_fd)
-    station = Station(vm, wire.send, wire.announce)
+    station = Station(vm, wire.post, wire.announce)
     orders: Chan[Any] = Chan(sys.maxsize)
 
     wire.name_of, wire.find = station.name_of, station.find
-    wire.handle, wire.handle_call = station.handle, orders.try_send
+    wire.handle, wire.handle_call, wire.station = station.handle, orders.try_send, station
     set_station(station)
     os.register_at_fork(after_in_child=wire.abandon)  # else the main program would wait for the child's end, too
 

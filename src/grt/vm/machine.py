@@ -81,7 +81,8 @@ class VM:
         self._wire = Wire(ours[0].detach(), theirs[0].detach())
         self._wire.name_of, self._wire.find = self._name_of, find
         self._wire.handle, self._wire.handle_call = partial(_broker.handle, self.number), self._handle_call
-        _broker.ports[self.number] = self._wire.send
+        self._wire.station = _station
+        _broker.ports[self.number] = self._wire.post
         _living.add(self)
         if len(_living) == 1:
             start_courier()

@@ -1,5 +1,9 @@
 cimport cython
 
+from grt._core.chan cimport Chan
+from grt._core.semaphore cimport Mutex
+from grt.vm.crossing cimport Station
+
 
 cdef class Frame:
     cdef public list fds
@@ -7,28 +11,34 @@ cdef class Frame:
 
 
 cdef class Wire:
-    cdef public object bell
+    cdef public Chan bell
     cdef public object conn
     cdef public object fd_conn
+    cdef public list fds
     cdef public object find
     cdef public object first
+    cdef public object framed
     cdef public object handle
     cdef public object handle_call
     cdef public object name_of
     cdef public object outbox
     cdef public bytearray pending
-    cdef public object recv
+    cdef public Station station
     cdef public object taking
-    cdef public object writing
+    cdef public bytes unsent
+    cdef public Mutex writing
 
     cpdef send(self, message)
+    cpdef post(self, message)
     cpdef announce(self, message)
     cdef ring(self)
     cpdef write_frames(self)
-    cdef write_frame(self, list messages)
+    cpdef flush(self)
+    cdef frame(self, list messages)
+    cdef write_rest(self)
+    cdef bytes pickled(self, list messages)
     cpdef take_in(self)
     @cython.locals(size=Py_ssize_t, end=Py_ssize_t, pending=bytearray, body=bytearray)
     cdef next_frame(self)
     cdef deal_out(self, list messages)
-    cdef pickled(self, list messages, list fds)
     cdef unpickled(self, body, count)

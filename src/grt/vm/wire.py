@@ -17,11 +17,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from grt._core import sock
 from grt._core.chan import Chan
 from grt._core.errors import Closed
 from grt._core.netfd import BLOCKED
 from grt._core.semaphore import Mutex
 from grt.net.unix import MOST, UnixConn
+from grt.vm.crossing import Station
 from grt.vm.parcel import Parcel
 
 __all__ = ["Wire"]
@@ -47,25 +49,28 @@ class Frame:
 class Wire:
     """One end. Before use are set: name_of and find, which give what stands for a channel, and the channel; handle,
     which is called with the messages about channels that come, in order; and handle_call, with each of the others. They
-    are called by whoever takes the messages in, and must not block."""
+    are called by whoever takes the messages in, and must not block. And station, for `post`."""
 
     __slots__ = (
-        "bell", "conn", "fd_conn", "find", "first", "handle", "handle_call", "name_of", "outbox", "pending",
-        "recv", "taking", "writing",
+        "bell", "conn", "fd_conn", "fds", "find", "first", "framed", "handle", "handle_call", "name_of", "outbox",
+        "pending", "station", "taking", "unsent", "writing",
     )  # fmt: skip
 
     def __init__(self, conn: int, fd_conn: int) -> None:
         self.conn = UnixConn(conn, "")
-        self.recv = self.conn.raw.recv  # for what is there already
         self.fd_conn = UnixConn(fd_conn, "")
         self.name_of: Callable[[Chan[Any]], Any]
         self.find: Callable[[Any], Chan[Any]]
         self.handle: Callable[[list[Any]], object]
         self.handle_call: Callable[[Any], object]
+        self.station: Station
         self.outbox: deque[Any] = deque()  # messages that nobody has written yet
         self.first: deque[Any] = deque()  # those that are written before them
         self.bell: Chan[None] = Chan(1)
-        self.writing = Mutex()  # held from when messages are taken from the outbox until they are written
+        self.writing = Mutex()  # held from when messages are taken from the outbox until they are in a frame, written
+        self.unsent = b""  # what is left of the last frame; this and the two below are with who holds `writing`
+        self.fds: list[int] = []  # those that come with it, as long as they have to be sent
+        self.framed: Any = None  # the messages that it has, whose descriptors those are
         self.pending = bytearray()  # what has come of a frame
         self.taking = threading.RLock()  # guards it; held until what has come is handled
 
@@ -73,6 +78,15 @@ class Wire:
         """Has message written, unless the wire has ended. Never blocks."""
         self.outbox.append(message)
         self.ring()
+
+    def post(self, message: Any) -> None:
+        """send, for who holds the lock of crossing: while the station looks, it is the one who will `flush`."""
+        self.outbox.append(message)
+        due = self.station.due
+        if due is None:
+            self.ring()
+        elif not due or due[-1] is not self:
+            due.append(self)
 
     def announce(self, message: Any) -> None:
         """Has message written in a frame before that of those that were sent: they refer to what it introduces."""
@@ -88,7 +102,7 @@ class Wire:
     def write(self) -> None:
         """Writes what is sent, until `finish`, or until the other end has gone."""
         for _ in self.bell:
-            if self.outbox or self.first:  # it has rung again for what was written meanwhile
+            if self.outbox or self.first or self.unsent:  # it has rung again for what was written meanwhile
                 try:
                     self.write_frames()
                 except (OSError, Closed):
@@ -100,26 +114,61 @@ class Wire:
 
     def write_frames(self) -> None:
         with self.writing:
+            self.write_rest()
             messages = drained(self.outbox)
             first = drained(self.first)  # after the others: what those refer to was announced before
-            if first:
-                self.write_frame(first)
-            if messages:
-                self.write_frame(messages)
+            for batch in (first, messages):
+                if batch:
+                    self.frame(batch)
+                    self.write_rest()
 
-    def write_frame(self, messages: list[Any]) -> None:
-        fds: list[int] = []
+    def flush(self) -> None:
+        """Writes what was posted, as much as the kernel takes at once; `write` does the rest. Never blocks."""
+        if self.first or not self.writing.try_lock():
+            self.ring()
+            return
+        try:
+            if not self.unsent and self.outbox:
+                self.frame(drained(self.outbox))
+            if self.unsent and not self.fds:
+                self.conn.write_by(self.write_some)
+        except (OSError, Closed):  # who reads will see
+            pass
+        finally:
+            self.writing.unlock()
+        if self.unsent:
+            self.ring()
+
+    def frame(self, messages: list[Any]) -> None:
+        """Makes a frame with messages what is to be written."""
         try:
             data = marshal.dumps(messages, 2)
         except ValueError:  # there is a Parcel in it
-            data = self.pickled(messages, fds)
-        self.conn.write(HEADER.pack(len(data), len(fds)) + data)
-        while fds:
-            self.fd_conn.send_fds(fds[:MOST])
-            del fds[:MOST]
+            data = self.pickled(messages)
+        self.unsent = HEADER.pack(len(data), len(self.fds)) + data
+        self.framed = messages
 
-    def pickled(self, messages: list[Any], fds: list[int]) -> bytes:
-        _local.frame = Frame(self, fds)
+    def write_rest(self) -> None:
+        """Writes what is left of the last frame."""
+        if self.unsent:
+            self.conn.write(self.unsent)
+            self.unsent = b""
+        while self.fds:
+            self.fd_conn.send_fds(self.fds[:MOST])
+            del self.fds[:MOST]
+        self.framed = None
+
+    def write_some(self) -> int:
+        """Writes what the kernel takes now; returns how much that is."""
+        try:
+            count = sock.write(self.conn.number(), self.unsent)
+        except BlockingIOError:
+            return 0
+        self.unsent = self.unsent[count:]
+        return count
+
+    def pickled(self, messages: list[Any]) -> bytes:
+        _local.frame = Frame(self, self.fds)
         try:
             return pickle.dumps(messages, 5)
         finally:
@@ -133,7 +182,7 @@ class Wire:
     def take_in(self) -> Any:
         """Handles what has come; returns True when that was the end, and BLOCKED when there is no more."""
         with self.taking:
-            data = self.recv(AT_ONCE)
+            data = sock.read(self.conn.number(), AT_ONCE)
             self.pending += data
             while (messages := self.next_frame()) is not None:  # one by one: they refer to what was in those before
                 self.deal_out(messages)
