@@ -129,6 +129,23 @@ def test_one_that_comes_back_to_who_has_lost_it_meanwhile_is_forgotten():
     assert broker.routes == {} and station.links == {}
 
 
+def test_one_that_is_lost_is_forgotten_by_who_stands_in_for_the_station():
+    broker = Broker()
+    station = Station(0, partial(broker.handle_locked, 0), partial(broker.handle_locked, 0))
+    broker.ports.update({0: station.handle_locked, 1: [].append})
+    channel = grt.chan(1)
+    station.tie(channel)
+    key, _, _ = station.name_of(channel)
+    broker.refer(1, key)
+    broker.handle(1, [("want", key, 4)])
+    station.catch_up()
+    del channel
+    gc.collect()
+    station.look_again()
+    station.catch_up()
+    assert station.links == {} and list(broker.routes[key].refs) == [1]
+
+
 # -- while they compute
 
 

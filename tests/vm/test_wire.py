@@ -9,6 +9,7 @@ import pytest
 
 import grt
 from grt._core.netfd import BLOCKED
+from grt.vm.crossing import PATIENT, Station
 from grt.vm.parcel import pack
 from grt.vm.wire import HEADER, Wire
 
@@ -23,6 +24,7 @@ def ends():
         descriptors.setblocking(False)
         wire = Wire(data.detach(), descriptors.detach())
         wire.name_of, wire.find = id, grt.Chan  # no channel is sent
+        wire.station = Station(0, wire.post, wire.announce)
         wires.append(wire)
     got = [[], []]
     for wire, messages in zip(wires, got, strict=True):
@@ -119,3 +121,92 @@ def test_large_values_go_beside_it(ends):
     take_all(there)
     ((_, parcel),) = got
     assert len(parcel.fds) == 1 and len(parcel.data) < 1000
+
+
+# -- what the station writes
+
+
+def post_and_flush(wire, message):
+    """As a station does that looks."""
+    wire.station.due = due = []
+    wire.post(message)
+    wire.post(("after it",))
+    wire.station.due = None
+    assert due == [wire]
+    wire.flush()
+
+
+def test_what_is_posted_while_the_station_looks_is_written_by_it(ends):
+    here, there, got = ends
+    post_and_flush(here, ("posted",))
+    take_all(there)
+    assert got == [("posted",), ("after it",)] and len(here.bell) == 0
+
+
+def test_what_is_posted_at_other_times_is_written_by_the_writer(ends):
+    here, there, got = ends
+    here.post(("posted",))
+    assert len(here.bell) == 1
+    writer = grt.go(here.write)
+    here.finish()
+    writer.join()
+    take_all(there)
+    assert got == [("posted",)]
+
+
+@pytest.mark.parametrize("large", ["x" * 3_000_000, b"x" * 3_000_000])
+def test_what_the_kernel_does_not_take_at_once_is_left_to_the_writer(ends, large):
+    here, there, got = ends
+    post_and_flush(here, ("large", pack(large)))
+    reader = grt.go(there.read)
+    post_and_flush(here, ("more",))
+    assert got == [] and len(here.bell) == 1
+    writer = grt.go(here.write)
+    here.finish()
+    writer.join()
+    here.close()
+    reader.result()
+    assert [message[0] for message in got] == ["large", "after it", "more", "after it"]
+
+
+@pytest.mark.parametrize("busy", ["writing", "announced"])
+def test_a_flush_waits_for_nobody(ends, busy):
+    here, there, got = ends
+    if busy == "announced":
+        here.announce(("first",))
+        post_and_flush(here, ("posted",))
+    else:
+        with here.writing:
+            post_and_flush(here, ("posted",))
+    assert len(here.bell) == 1
+    here.write_frames()
+    take_all(there)
+    assert got[-2:] == [("posted",), ("after it",)]
+
+
+def test_a_flush_to_an_end_that_has_gone_says_nothing(ends):
+    here, there, _ = ends
+    there.close()
+    post_and_flush(here, ("posted",))
+    grt.go(here.write).join()
+
+
+def test_a_station_looks_out_less_often_when_nothing_comes():
+    sent = []
+    station = Station(0, sent.append, sent.append)
+    g = grt.go(station.run)
+    for misses in range(PATIENT + 1):
+        assert (station.misses, station.skips) == (misses, 0)
+        station.look_again()
+        while station.misses == misses:
+            grt.sleep(0.0001)
+    assert station.skips == 2
+    station.look_again()
+    grt.sleep(0.001)
+    assert (station.misses, station.skips) == (PATIENT + 1, 1)
+    while station.misses:  # until something comes while it does
+        station.look_again()
+        grt.gosched()
+    assert station.skips == 0
+    g.cancel()
+    g.join()

@@ -229,7 +229,8 @@ class Station:
             for first in self.moves:
                 moves = come_to_rest(self.moves, first)
                 with lock:
-                    self.due = due = []
+                    due: list[Any] = []
+                    self.due = due
                     self.look_at_all(moves)
                     self.due = None
                 del first, moves  # not kept from being forgotten

@@ -85,7 +85,7 @@ class Wire:
         due = self.station.due
         if due is None:
             self.ring()
-        elif not due or due[-1] is not self:
+        elif self not in due:
             due.append(self)
 
     def announce(self, message: Any) -> None:
