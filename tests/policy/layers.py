@@ -82,7 +82,7 @@ MAY_IMPORT = {
     "vm.parcel": "net.tcp net.unix _core.chan",
     "vm.crossing": f"vm.parcel _core.chan _core.errors _core.go _core.goroutine _core.ticker _core.timers {SYS}",
     "vm.broker": f"vm.crossing {SYS}",
-    "vm.wire": "net.unix vm.crossing vm.parcel _core.chan _core.errors _core.netfd _core.semaphore _core.sock",
+    "vm.wire": f"net.unix vm.crossing vm.parcel _core.chan _core.errors _core.netfd _core.semaphore {SYS}",
     "vm.relief": "vm.crossing vm.wire _core.errors _core.goroutine",
     "vm.guest": "debug.stall goroutine vm.crossing vm.errors vm.parcel vm.relief vm.wire "
     "_core.chan _core.go _core.goroutine",

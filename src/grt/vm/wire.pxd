@@ -1,6 +1,7 @@
 cimport cython
 
 from grt._core.chan cimport Chan
+from grt._core.csys cimport WOULD_BLOCK, recv, send
 from grt._core.semaphore cimport Mutex
 from grt.vm.crossing cimport Station
 
@@ -37,6 +38,8 @@ cdef class Wire:
     cdef frame(self, list messages)
     cdef write_rest(self)
     cdef bytes pickled(self, list messages)
+    @cython.locals(count=Py_ssize_t)
+    cpdef write_some(self)
     cpdef take_in(self)
     @cython.locals(size=Py_ssize_t, end=Py_ssize_t, pending=bytearray, body=bytearray)
     cdef next_frame(self)

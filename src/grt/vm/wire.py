@@ -17,7 +17,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from grt._core import sock
 from grt._core.chan import Chan
 from grt._core.errors import Closed
 from grt._core.netfd import BLOCKED
@@ -25,6 +24,13 @@ from grt._core.semaphore import Mutex
 from grt.net.unix import MOST, UnixConn
 from grt.vm.crossing import Station
 from grt.vm.parcel import Parcel
+
+try:
+    import cython
+except ImportError:
+    from grt._core import pysys as cython
+if not cython.compiled:
+    from grt._core.pysys import WOULD_BLOCK, recv, send
 
 __all__ = ["Wire"]
 
@@ -160,11 +166,10 @@ class Wire:
 
     def write_some(self) -> int:
         """Writes what the kernel takes now; returns how much that is."""
-        try:
-            count = sock.write(self.conn.number(), self.unsent)
-        except BlockingIOError:
+        count = send(self.conn.number(), self.unsent, 0)
+        if count == WOULD_BLOCK:
             return 0
-        self.unsent = self.unsent[count:]
+        self.unsent = self.unsent[count:] if count < len(self.unsent) else b""
         return count
 
     def pickled(self, messages: list[Any]) -> bytes:
@@ -182,7 +187,9 @@ class Wire:
     def take_in(self) -> Any:
         """Handles what has come; returns True when that was the end, and BLOCKED when there is no more."""
         with self.taking:
-            data = sock.read(self.conn.number(), AT_ONCE)
+            data = recv(self.conn.number(), AT_ONCE)
+            if data is None:
+                return BLOCKED
             self.pending += data
             while (messages := self.next_frame()) is not None:  # one by one: they refer to what was in those before
                 self.deal_out(messages)
