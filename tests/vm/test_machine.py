@@ -36,11 +36,21 @@ def test_what_is_raised_there_and_cannot_be_sent_is_told(vm):
         vm.go(eval, "lambda: 1").result()
 
 
+def local_class():
+    class Local:
+        pass
+
+    return Local
+
+
 def test_what_cannot_be_sent_is_told_at_once(vm):
     with pytest.raises(TypeError, match=r"cannot be sent to another VM.*define it at the top of a module"):
         vm.go(lambda: 1)
-    with pytest.raises(TypeError, match=r"I stay here$"):
-        vm.go(work.double, work.Reluctant())
+    with pytest.raises(TypeError, match=r"define it at the top of a module"):
+        vm.go(work.double, local_class()())
+    for why in (TypeError("I stay here"), AttributeError("I have no such thing")):
+        with pytest.raises(TypeError, match=rf"{why}$"):
+            vm.go(work.double, work.Reluctant(why))
     assert vm.running == 0
 
 

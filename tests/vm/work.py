@@ -191,8 +191,11 @@ def send_unopenable(channel):
 class Reluctant:
     """Cannot be pickled."""
 
+    def __init__(self, why=None):
+        self.why = why
+
     def __reduce__(self):
-        raise TypeError("I stay here")
+        raise self.why or TypeError("I stay here")
 
 
 class Unopenable:

@@ -85,7 +85,8 @@ def pack(value: Any) -> Any:
     try:
         pickled(parcel, value)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
-        advice = "" if isinstance(error, TypeError) else BY_NAME
+        nameless = isinstance(error, pickle.PicklingError) or "local object" in str(error)  # by version
+        advice = BY_NAME if nameless else ""
         raise TypeError(f"{value!r:.200} cannot be sent to another VM: {error}{advice}") from error
     finally:
         _local.parcel = outer
