@@ -18,7 +18,7 @@ from grt.vm.wire import Wire
 __all__ = ["relieve", "step_in"]
 
 PACE = 0.002, 0.05  # seconds between two looks: while the thread computes, and, growing to it, while it waits
-LIVELY = 100  # switches between two looks of a thread that does not compute for long: each look costs it a turn
+LIVELY = 400_000  # switches a second of a thread that does nothing else: it needs no relief, and a look costs it time
 
 
 def relieve(step: Callable[[], object]) -> threading.Event:
@@ -47,7 +47,7 @@ def step_in(wires: list[Wire], station: Station) -> bool:
 def watch(proc: Any, step: Callable[[], object], over: threading.Event) -> None:
     pause, picks = PACE[1], -1
     while not over.wait(pause):
-        if proc.loop.waiting or proc.picks - picks > LIVELY:
+        if proc.loop.waiting or proc.picks - picks > LIVELY * pause:
             pause = min(2 * pause, PACE[1])
         else:
             pause = PACE[0]
