@@ -80,7 +80,7 @@ MAY_IMPORT = {
     "net.networks": "address net.conn net.listener net.resolver net.tcp net.tls net.unix scope sock",
     "vm.errors": "",
     "vm.parcel": "net.tcp net.unix _core.chan",
-    "vm.crossing": f"vm.parcel _core.chan _core.errors _core.go _core.goroutine _core.ticker _core.timers {SYS}",
+    "vm.crossing": f"vm.parcel _core.chan _core.errors _core.go _core.goroutine _core.ticker {SYS}",
     "vm.broker": f"vm.crossing {SYS}",
     "vm.wire": f"net.unix vm.crossing vm.parcel _core.chan _core.errors _core.netfd _core.semaphore {SYS}",
     "vm.relief": "vm.crossing vm.wire _core.errors _core.goroutine",

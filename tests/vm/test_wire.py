@@ -4,12 +4,13 @@ import os
 import pickle
 import socket
 import threading
+import time
 
 import pytest
 
 import grt
 from grt._core.netfd import BLOCKED
-from grt.vm.crossing import PATIENT, Station
+from grt.vm.crossing import REST, Station
 from grt.vm.parcel import pack
 from grt.vm.wire import HEADER, Wire
 
@@ -195,18 +196,19 @@ def test_a_station_looks_out_less_often_when_nothing_comes():
     sent = []
     station = Station(0, sent.append, sent.append)
     g = grt.go(station.run)
-    for misses in range(PATIENT + 1):
-        assert (station.misses, station.skips) == (misses, 0)
-        station.look_again()
-        while station.misses == misses:
-            grt.sleep(0.0001)
-    assert station.skips == 2
+    for doublings in range(4):
+        assert station.rest == REST[0] * 2**doublings
+        before = station.rested
+        while station.rested == before:
+            station.look_again()
+            grt.sleep(0.0005)
+    station.rested = time.monotonic() + 1000
     station.look_again()
     grt.sleep(0.001)
-    assert (station.misses, station.skips) == (PATIENT + 1, 1)
-    while station.misses:  # until something comes while it does
+    assert station.rest == REST[0] * 16
+    station.rested = 0.0
+    while station.rest > REST[0]:  # until something comes while it looks out
         station.look_again()
         grt.gosched()
-    assert station.skips == 0
     g.cancel()
     g.join()

@@ -1,7 +1,7 @@
 cimport cython
 
 from grt._core.chan cimport Chan
-from grt._core.timers cimport now
+from grt._core.csys cimport now
 
 
 cdef enum:
@@ -34,15 +34,15 @@ cdef class Station:
     cdef public Py_ssize_t last_offer
     cdef public dict links
     cdef public object loop
-    cdef public int misses
     cdef public Chan moves
     cdef public object number
     cdef public dict offers
+    cdef public double rest
+    cdef public double rested
     cdef public object send
-    cdef public int skips
 
     cdef void tie_anew(self, Chan channel) except *
-    @cython.locals(end=double)
+    @cython.locals(moment=double, end=double)
     cdef look_out(self, proc)
     cdef look_at_all(self, list moves)
     @cython.locals(link=Link, count=Py_ssize_t, receives=bint, sends=bint, closed=bint, wants=int)

@@ -25,7 +25,6 @@ from grt._core.errors import Closed
 from grt._core.go import gosched
 from grt._core.goroutine import peek
 from grt._core.ticker import Alarm
-from grt._core.timers import now
 from grt.vm.parcel import current, open_parcel, pack
 
 try:
@@ -33,6 +32,8 @@ try:
 except ImportError:
     from grt._core import pysys as cython
 if not cython.compiled:
+    from grt._core.pysys import now
+
     RECEIVE, SEND, FETCH = 1, 2, 4
 
 __all__ = ["Link", "Send", "Station", "Wants", "lock", "set_station"]
@@ -44,7 +45,7 @@ Wants = int  # what somebody waits for: RECEIVE, SEND, and FETCH for the channel
 
 TURNS = 32  # that those who fill or empty a channel get in a row, before others get it
 LOOKOUT = 0.00015  # seconds that a station looks out for what comes next: what it takes a VM to wake up and answer
-PATIENT = 4  # times that it does so in vain before it does so less often
+REST = 0.0015, 1.0  # seconds from a time that it did so in vain to the next: at first, and, growing to it, later
 
 lock = threading.RLock()  # guards links, stations and the broker: what they do takes no time and calls nobody's code
 
@@ -131,8 +132,8 @@ class Station:
     """This process's channels that cross. The main program has one, and so has each VM."""
 
     __slots__ = (
-        "announce", "due", "gone", "last_key", "last_offer", "links", "loop", "misses", "moves", "number", "offers",
-        "send", "skips",
+        "announce", "due", "gone", "last_key", "last_offer", "links", "loop", "moves", "number", "offers", "rest",
+        "rested", "send",
     )  # fmt: skip
 
     def __init__(self, number: int, send: Send, announce: Send) -> None:
@@ -145,8 +146,8 @@ class Station:
         self.gone: deque[Link] = deque()  # whose channel nobody refers to here; filled by finalizers
         self.offers: dict[int, tuple[Chan[Any], Any]] = {}  # values of ours that others may accept: whose clause
         self.due: list[Any] | None = None  # while `run` looks: the wires that it will write then
-        self.misses = 0  # how often nothing came in a row while it looked out
-        self.skips = 0  # how many times it does not for that reason
+        self.rested = 0.0  # when it may look out again
+        self.rest = REST[0]  # from the next time that it does so in vain
         self.last_key = 0
         self.last_offer = 0
 
@@ -243,21 +244,21 @@ class Station:
     def look_out(self, proc: Any) -> None:
         """Keeps the thread from going to sleep for a moment: the answer may be there before it would be woken.
 
-        Where answers take longer that costs next to nothing: it is done less and less often.
+        Where answers take longer it does so less and less often.
         """
-        if self.skips > 0:
-            self.skips -= 1
+        moment = now()
+        if moment < self.rested:
             return
-        end = now() + LOOKOUT
-        while now() < end:
+        end = moment + LOOKOUT
+        while moment < end:
             proc.turn(0.0)
             gosched()
             if len(self.moves) > 0:
-                self.misses = 0
+                self.rest = REST[0]
                 return
-        self.misses += 1
-        if self.misses > PATIENT:
-            self.skips = 1 << min(self.misses - PATIENT, 10)
+            moment = now()
+        self.rested = moment + self.rest
+        self.rest = min(2 * self.rest, REST[1])
 
     def look_at_all(self, moves: "list[Any]") -> None:
         """Looks at channels with which something was done, and forgets those that nobody refers to; under `lock`."""

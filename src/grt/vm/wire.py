@@ -152,7 +152,7 @@ class Wire:
         except ValueError:  # there is a Parcel in it
             data = self.pickled(messages)
         self.unsent = HEADER.pack(len(data), len(self.fds)) + data
-        self.framed = messages
+        self.framed = messages if self.fds else None
 
     def write_rest(self) -> None:
         """Writes what is left of the last frame."""
