@@ -170,19 +170,23 @@ def test_what_the_kernel_does_not_take_at_once_is_left_to_the_writer(ends, large
     assert [message[0] for message in got] == ["large", "after it", "more", "after it"]
 
 
-@pytest.mark.parametrize("busy", ["writing", "announced"])
-def test_a_flush_waits_for_nobody(ends, busy):
+def test_a_flush_waits_for_nobody(ends):
     here, there, got = ends
-    if busy == "announced":
-        here.announce(("first",))
+    with here.writing:
         post_and_flush(here, ("posted",))
-    else:
-        with here.writing:
-            post_and_flush(here, ("posted",))
     assert len(here.bell) == 1
     here.write_frames()
     take_all(there)
-    assert got[-2:] == [("posted",), ("after it",)]
+    assert got == [("posted",), ("after it",)]
+
+
+def test_a_flush_writes_first_what_was_announced(ends):
+    here, there, got = ends
+    here.post(("before",))
+    here.announce(("first",))
+    post_and_flush(here, ("posted",))
+    take_all(there)
+    assert got == [("first",), ("before",), ("posted",), ("after it",)]
 
 
 def test_a_flush_to_an_end_that_has_gone_says_nothing(ends):

@@ -35,6 +35,7 @@ cdef class Wire:
     cdef ring(self)
     cpdef write_frames(self)
     cpdef flush(self)
+    cdef fill(self)
     cdef frame(self, list messages)
     cdef write_rest(self)
     cdef bytes pickled(self, list messages)

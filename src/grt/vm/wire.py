@@ -73,10 +73,12 @@ class Wire:
         self.outbox: deque[Any] = deque()  # messages that nobody has written yet
         self.first: deque[Any] = deque()  # those that are written before them
         self.bell: Chan[None] = Chan(1)
-        self.writing = Mutex()  # held from when messages are taken from the outbox until they are in a frame, written
-        self.unsent = b""  # what is left of the last frame; this and the two below are with who holds `writing`
-        self.fds: list[int] = []  # those that come with it, as long as they have to be sent
-        self.framed: Any = None  # the messages that it has, whose descriptors those are
+        self.writing = (
+            Mutex()
+        )  # held from when messages are taken from the outbox until they are in a frame, which is next
+        self.unsent = b""  # what is left of frames; this and the two below are with who holds `writing`
+        self.fds: list[int] = []  # those that come with the last one, as long as they have to be sent
+        self.framed: Any = None  # the messages in it, whose descriptors those are
         self.pending = bytearray()  # what has come of a frame
         self.taking = threading.RLock()  # guards it; held until what has come is handled
 
@@ -121,21 +123,17 @@ class Wire:
     def write_frames(self) -> None:
         with self.writing:
             self.write_rest()
-            messages = drained(self.outbox)
-            first = drained(self.first)  # after the others: what those refer to was announced before
-            for batch in (first, messages):
-                if batch:
-                    self.frame(batch)
-                    self.write_rest()
+            self.fill()
+            self.write_rest()
 
     def flush(self) -> None:
         """Writes what was posted, as much as the kernel takes at once; `write` does the rest. Never blocks."""
-        if self.first or not self.writing.try_lock():
+        if not self.writing.try_lock():
             self.ring()
             return
         try:
-            if not self.unsent and self.outbox:
-                self.frame(drained(self.outbox))
+            if not self.unsent:
+                self.fill()
             if self.unsent and not self.fds:
                 self.conn.write_by(self.write_some)
         except (OSError, Closed):  # who reads will see
@@ -145,17 +143,25 @@ class Wire:
         if self.unsent:
             self.ring()
 
+    def fill(self) -> None:
+        """Makes frames of what was sent, to be written."""
+        messages = drained(self.outbox)
+        first = drained(self.first)  # after the others: what those refer to was announced before
+        if first:
+            self.frame(first)
+        if messages:
+            self.frame(messages)
+
     def frame(self, messages: list[Any]) -> None:
-        """Makes a frame with messages what is to be written."""
         try:
             data = marshal.dumps(messages, 2)
         except ValueError:  # there is a Parcel in it
             data = self.pickled(messages)
-        self.unsent = HEADER.pack(len(data), len(self.fds)) + data
+        self.unsent += HEADER.pack(len(data), len(self.fds)) + data
         self.framed = messages if self.fds else None
 
     def write_rest(self) -> None:
-        """Writes what is left of the last frame."""
+        """Writes what is left of frames. Only the last has descriptors: who announces sends none."""
         if self.unsent:
             self.conn.write(self.unsent)
             self.unsent = b""
