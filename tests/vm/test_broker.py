@@ -111,7 +111,8 @@ def test_channels_that_nobody_has_are_forgotten(vm):
     g.result()
 
 
-def test_one_that_comes_back_to_who_has_lost_it_meanwhile_is_forgotten():
+def fetched_channel():
+    """A channel that VM 1 has fetched from the main program, its key, and the two who know of it."""
     broker, sent = Broker(), []
     station = Station(0, partial(broker.handle_locked, 0), partial(broker.handle_locked, 0))
     broker.ports.update({0: station.handle_locked, 1: sent.append})
@@ -122,6 +123,11 @@ def test_one_that_comes_back_to_who_has_lost_it_meanwhile_is_forgotten():
     broker.handle(1, [("want", key, 4)])
     station.catch_up()
     assert [message[0] for message in sent] == ["token"] and channel.away
+    return channel, key, broker, station
+
+
+def test_one_that_comes_back_to_who_has_lost_it_meanwhile_is_forgotten():
+    channel, key, broker, station = fetched_channel()
     del channel
     gc.collect()
     broker.handle(1, [("drop", key, sys.maxsize)])
@@ -130,15 +136,7 @@ def test_one_that_comes_back_to_who_has_lost_it_meanwhile_is_forgotten():
 
 
 def test_one_that_is_lost_is_forgotten_by_who_stands_in_for_the_station():
-    broker = Broker()
-    station = Station(0, partial(broker.handle_locked, 0), partial(broker.handle_locked, 0))
-    broker.ports.update({0: station.handle_locked, 1: [].append})
-    channel = grt.chan(1)
-    station.tie(channel)
-    key, _, _ = station.name_of(channel)
-    broker.refer(1, key)
-    broker.handle(1, [("want", key, 4)])
-    station.catch_up()
+    channel, key, broker, station = fetched_channel()
     del channel
     gc.collect()
     station.look_again()
@@ -177,14 +175,14 @@ def test_a_main_program_that_computes_does_not_hold_up_its_vms(two_vms, tmp_path
     channel, told = grt.chan(), tmp_path / "told"
     for value in ("held", "here"):
         grt.go(channel.send, value)
-    one.go(send_each, channel, range(5))
-    received = other.go(receive_and_tell, channel, 7, told)
+    one.go(send_each, channel, range(20))
+    received = other.go(receive_and_tell, channel, 22, told)
     deadline = time.monotonic() + 60
     grt.gosched()
     while not told.exists() and time.monotonic() < deadline:
         pass
     assert told.exists() and not received.done
-    assert sorted(map(str, received.result())) == sorted(map(str, ["held", "here", *range(5)]))
+    assert sorted(map(str, received.result())) == sorted(map(str, ["held", "here", *range(20)]))
 
 
 def send_each(channel, values):
