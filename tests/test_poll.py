@@ -231,6 +231,8 @@ def test_no_descriptor_is_left_behind(backend):
 def test_a_poller_can_be_watched_by_another(poller, pair):
     if poller.fileno() < 0:
         pytest.skip("this back-end has no descriptor")
+    if poller.backend == "kqueue" and os.uname().sysname == "Linux":
+        pytest.skip("libkqueue's descriptor tells nothing")
     here, there = pair
     poller.register(here, READ)
     with Poller("poll") as outer:

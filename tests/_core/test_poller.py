@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import struct
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -49,6 +50,15 @@ def tcp():
 def only(events):
     assert len(events) == 1, events
     return events[0]
+
+
+def libkqueue_cannot(poller, what):
+    """Skips what the kqueue of a BSD does, and the library that stands for it on Linux (2.3, Debian's) does not."""
+    if poller.backend == "kqueue" and sys.platform == "linux":
+        pytest.skip(f"libkqueue cannot {what}")
+
+
+BOTH = "watch a descriptor in both directions"
 
 
 def fill(sock):
@@ -101,6 +111,7 @@ def test_a_socket_with_room_is_writable_and_a_full_one_is_not(poller, pair):
 
 
 def test_reading_and_writing_are_one_event(poller, pair):
+    libkqueue_cannot(poller, BOTH)
     here, there = pair
     there.send(b"x")
     poller.register(here, READ | WRITE)
@@ -109,6 +120,7 @@ def test_reading_and_writing_are_one_event(poller, pair):
 
 
 def test_many_pairs_are_merged_each_into_its_own_event(poller):
+    libkqueue_cannot(poller, BOTH)
     pairs = [socket.socketpair() for _ in range(40)]
     for here, there in pairs:
         there.send(b"x")
@@ -150,8 +162,10 @@ def test_a_refused_connect_is_reported_as_writable(poller):
         client.setblocking(False)
         assert client.connect_ex(address) != 0
         poller.register(client, WRITE | EDGE)
-        assert only(poller.wait(SOON)).writable
-        assert client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+        event = only(poller.wait(SOON))
+        assert event.writable
+        # libkqueue takes the error from the socket, to tell it
+        assert event.error or client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
         poller.unregister(client)
 
 
@@ -199,6 +213,7 @@ def test_an_edge_not_drained_stays_quiet_until_there_is_news_or_it_is_rearmed(po
 
 
 def test_the_directions_of_an_edge_are_reported_apart(poller, pair):
+    libkqueue_cannot(poller, BOTH)
     here, there = pair
     poller.register(here, READ | WRITE | EDGE)
     event = only(poller.wait(SOON))
@@ -210,6 +225,7 @@ def test_the_directions_of_an_edge_are_reported_apart(poller, pair):
 
 
 def test_a_writer_is_told_once_there_is_room_again(poller, pair):
+    libkqueue_cannot(poller, BOTH)
     here, there = pair
     poller.register(here, READ | WRITE | EDGE)
     poller.wait(SOON)
@@ -221,6 +237,7 @@ def test_a_writer_is_told_once_there_is_room_again(poller, pair):
 
 
 def test_a_hangup_on_an_edge_is_reported_once(poller, pair):
+    libkqueue_cannot(poller, BOTH)
     here, there = pair
     poller.register(here, READ | WRITE | EDGE)
     poller.wait(SOON)
@@ -270,6 +287,7 @@ def test_the_end_of_a_pipe_is_a_hangup_in_the_kernels_own_words(poller):
 
 
 def test_a_pipe_nobody_reads_is_an_error_or_hangup_to_its_writer(poller):
+    libkqueue_cannot(poller, "tell a pipe's writer of its end")
     reader, writer = os.pipe()
     poller.register(writer, WRITE)
     os.close(reader)
@@ -289,6 +307,7 @@ def test_a_reset_is_an_error(poller, tcp):
         assert event.readable
     else:
         assert event.error and event.hangup
+    libkqueue_cannot(poller, "leave a socket its error")
     with pytest.raises(ConnectionResetError):
         server.recv(100)
 
@@ -298,6 +317,7 @@ def test_a_reset_is_an_error(poller, tcp):
 
 @pytest.mark.parametrize("timeout", [0.0101, 0.0305, 0.05])
 def test_no_wait_ends_early(poller, pair, timeout):
+    libkqueue_cannot(poller, "wait for parts of a millisecond")
     poller.register(pair[0], READ)
     before = time.monotonic()
     assert poller.wait(timeout) == []
@@ -412,6 +432,7 @@ def test_registering_again_makes_what_was_collected_before_stale(poller, pair):
 
 
 def test_modifying_does_not_make_stale(poller, pair):
+    libkqueue_cannot(poller, BOTH)
     pair[1].send(b"x")
     poller.register(pair[0], READ, "former")
     assert poller.collect(SOON) == 1
