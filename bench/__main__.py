@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench import environment
 
-JOBS = ("echo", "micro", "idle", "redis", "tls", "bulk", "crowd", "procs", "vm")
+JOBS = ("echo", "micro", "idle", "redis", "tls", "bulk", "crowd", "procs", "cores", "vm")
 
 
 def words(text):

@@ -67,6 +67,8 @@ CONTENDERS = (
     Contender("grt", "crowd", "grt", (PY, "grt_deadlines.py", "{}")),
     Contender("1 Proc", "procs", "grt free-threaded", (FREE_PY, "grt_procs.py", "{}", 1)),
     Contender("2 Procs", "procs", "grt free-threaded", (FREE_PY, "grt_procs.py", "{}", 2)),
+    Contender("grt", "cores", "grt free-threaded", ("env", "GRT_PROCS=2", FREE_PY, "grt_echo.py", "{}")),
+    Contender("tonio", "cores", "tonio", (FREE_PY, "tonio_echo.py", "{}", 2)),
     Contender("grt", "vm/oneway", "grt", (PY, "grt_vm.py", "oneway", "{}")),
     Contender("multiprocessing.Queue", "vm/oneway", "asyncio", (PY, "multiprocessing_vm.py", "oneway", "{}", "queue")),
     Contender("multiprocessing.Pipe", "vm/oneway", "asyncio", (PY, "multiprocessing_vm.py", "oneway", "{}", "pipe")),

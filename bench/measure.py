@@ -38,9 +38,9 @@ def echo(contender, size, connections, seconds):
     return {echo_figure(size, connections, name): value for name, value in values.items()}
 
 
-def loaded(generator, port, connections, size, seconds):
+def loaded(generator, port, connections, size, seconds, core=LOAD_CORE):
     command = [generator, port, connections, size, WARMUP, seconds]
-    result = json.loads(output_of([str(part) for part in command], LOAD_CORE, seconds + OPENING))
+    result = json.loads(output_of([str(part) for part in command], core, seconds + OPENING))
     if result["errors"] or not result["requests"]:
         raise Failed(f"{result['errors']} connections lost or with wrong bytes, {result['requests']} requests")
     return result
@@ -97,6 +97,15 @@ def bulk(contender, seconds):
     """MB each second that one connection carries to a client."""
     with serving(contender) as (_, port):
         return {"bulk/mb": float(output_of([str(LOAD), "--drain", str(port), str(seconds)], LOAD_CORE, OPENING))}
+
+
+def cores(contender, seconds):
+    """Echo of 64 B by a server that has both cores, as has the load generator."""
+    with serving(contender, TWO_CORES) as (pid, port):
+        cpu = cpu_seconds(pid)
+        result = loaded(LOAD, port, 100, 64, seconds, TWO_CORES)
+        cpu = cpu_seconds(pid) - cpu
+    return {"cores/rate": result["requests_per_s"], "cores/cpu": cpu * 1e6 / result["total"]}
 
 
 def procs(contender, seconds):

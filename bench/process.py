@@ -63,13 +63,13 @@ def output_of(command, core, timeout):
 
 
 @contextlib.contextmanager
-def serving(contender):
+def serving(contender, core=SERVER_CORE):
     """An echo server that accepts connections, and its port."""
     port = free_port()
     command = contender.command_for(port)
     with (
         tempfile.TemporaryFile("w+") as messages,
-        started(command, SERVER_CORE, stdout=subprocess.DEVNULL, stderr=messages) as server,
+        started(command, core, stdout=subprocess.DEVNULL, stderr=messages) as server,
     ):
         wait_until_it_listens(server, port, messages)
         yield server.pid, port

@@ -14,6 +14,7 @@ from bench.environment import COMPILED, FREE, FREE_THREADED, PEERS, PURE, ROOT, 
 BUILT = WORK / "built"
 LOAD, LOAD_TLS = BUILT / "load", BUILT / "load_tls"
 CERTIFICATE, KEY = BUILT / "certificate.pem", BUILT / "key.pem"
+TONIO = "tonio>=0.10,<1"  # the other runtime of several threads: CPython 3.14 and later, without a GIL
 PACKAGES = ("gevent", "uvloop", "trio", "curio")
 PROJECT = ("src", "setup.py", "pyproject.toml", "README.md", "LICENSE")
 
@@ -33,6 +34,7 @@ def build(notice):
         "grt": install_grt(COMPILED, {"GRT_REQUIRE_COMPILED": "1"}, True),
         "grt pure": install_grt(PURE, {"GRT_PURE": "1"}, False),
         "grt free-threaded": install_free_threaded(),
+        "tonio": install_tonio(),
     }
     for package in PACKAGES:
         built[package] = None if importlib.util.find_spec(package) else "not installed"
@@ -100,6 +102,13 @@ def install_free_threaded():
         constraint.write_text("greenlet==3.5.2\n")  # the last that builds there
         variables |= {"PIP_CONSTRAINT": str(constraint), "PIP_BUILD_CONSTRAINT": str(constraint)}
     return install_grt(FREE, variables, True)
+
+
+def install_tonio():
+    """Beside the free-threaded grt."""
+    if not python_of(FREE).exists():
+        return "it needs a Python without a GIL"
+    return pip(FREE, "install", TONIO)
 
 
 def project_files():

@@ -60,6 +60,10 @@ TLS_TEXT = (
 )
 BULK = (("bulk/mb", "MB/s", 1),)
 BULK_TEXT = f"""A server writes 64 KiB at a time to one client, which only reads; {BASELINE} × in brackets."""
+CORES = (("cores/rate", "requests/s", 1), ("cores/cpu", "CPU µs", 1))
+CORES_TEXT = f"""Echo of 64 B over 100 connections by a server of two threads, on an interpreter without a GIL. It shares two
+cores with the load generator, so the server's processor time for each request says more than their number;
+{BASELINE} × in brackets."""
 CLOSER_TEXT = f"""With one message on its way for each connection, the time there and back grows with their
 number. *CPU* is the server's processor time for each request, kernel included, with {BASELINE} × beside it: it stands
 even where the load generator is the limit. *generator* is how busy that one was."""
@@ -81,6 +85,7 @@ def write(options, results, described):
         micro_section(results, "One connection, as fast as it goes", BULK_TEXT, BULK),
         crowd_section(results),
         procs_section(results),
+        micro_section(results, "All cores: connections", CORES_TEXT, CORES),
         vm_section(results),
         closer_section(results),
         section("The machine", "\n".join(f"- {name}: {value}" for name, value in described.items())),

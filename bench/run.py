@@ -70,6 +70,7 @@ def network_jobs(available):
     yield "bulk", "bulk transfer", measure.bulk
     yield "crowd", "beside idle connections", measure.crowd
     yield "procs", "computing in goroutines", measure.procs
+    yield "cores", "echo by several threads", measure.cores
     yield "vm/oneway", "messages between VMs", measure.vm
     yield "vm/roundtrip", "messages there and back", measure.vm
     yield "vm/buffer", "large buffers between VMs", measure.vm

@@ -75,6 +75,7 @@ TARGETS = (
     Target("bulk transfer, writes of 64 KiB, near Go", "bulk/mb", 0.9, "Go"),
     Target("100 connections beside 10 000 idle ones with deadlines: slower by", "crowd", 1.1, unit="times"),
     Target("goroutines that compute, 2 Procs without a GIL", "procs/rate", 1.7, "1 Proc", contender="2 Procs"),
+    Target("echo by 2 threads without a GIL, requests for each CPU-second", "cores/cpu", 1.2, "tonio"),
     Target("CPU-bound work, a pool of 2 VMs", "vm/compute/rate", 1.8, "1 VM", contender="2 VMs"),
     Target("messages of 64 B between VMs, against multiprocessing.Queue", "vm/oneway/rate", 5, "multiprocessing.Queue"),
     Target("… against multiprocessing.Pipe", "vm/oneway/rate", 2, "multiprocessing.Pipe"),
