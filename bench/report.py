@@ -61,8 +61,8 @@ TLS_TEXT = (
 BULK = (("bulk/mb", "MB/s", 1),)
 BULK_TEXT = f"""A server writes 64 KiB at a time to one client, which only reads; {BASELINE} × in brackets."""
 CORES = (("cores/rate", "requests/s", 1), ("cores/cpu", "CPU µs", 1))
-CORES_TEXT = f"""Echo of 64 B over 100 connections by a server of two threads, on an interpreter without a GIL. It shares two
-cores with the load generator, so the server's processor time for each request says more than their number;
+CORES_TEXT = f"""Echo of 64 B over 100 connections by a server of two threads, on an interpreter without a GIL. It
+shares two cores with the load generator, so the server's processor time for each request says more than their number;
 {BASELINE} × in brackets."""
 CLOSER_TEXT = f"""With one message on its way for each connection, the time there and back grows with their
 number. *CPU* is the server's processor time for each request, kernel included, with {BASELINE} × beside it: it stands

@@ -52,3 +52,5 @@ cdef extern from "lock.h":
     # Declared by value, but macros: they take the lock by name.
     void mutex_lock "grt_mutex_lock"(mutex lock)
     void mutex_unlock "grt_mutex_unlock"(mutex lock)
+    void remutex_lock "grt_mutex_lock"(mutex lock)
+    void remutex_unlock "grt_mutex_unlock"(mutex lock)

@@ -2,7 +2,8 @@ cimport cython
 
 from grt._core.cpoll cimport READ
 from grt._core.csys cimport (
-    NEVER, check_signals, close, mutex, mutex_lock, mutex_unlock, remutex_new, waker_drain, waker_notify, waker_open,
+    NEVER, check_signals, close, mutex, remutex_lock, remutex_new, remutex_unlock, waker_drain, waker_notify,
+    waker_open,
 )
 from grt._core.poller cimport Poller
 from grt._core.timers cimport Timer, Timers, now

@@ -27,9 +27,9 @@ if not cython.compiled:
         NEVER,
         check_signals,
         close,
-        mutex_lock,
-        mutex_unlock,
+        remutex_lock,
         remutex_new,
+        remutex_unlock,
         waker_drain,
         waker_notify,
         waker_open,
@@ -74,16 +74,16 @@ class Waker(Handler):
         waker_drain(self.fd)
 
     def notify(self) -> None:
-        mutex_lock(self.mutex)
+        remutex_lock(self.mutex)
         if self.writer >= 0:
             waker_notify(self.writer)
-        mutex_unlock(self.mutex)
+        remutex_unlock(self.mutex)
 
     def close(self) -> None:
-        mutex_lock(self.mutex)
+        remutex_lock(self.mutex)
         fd, writer = self.fd, self.writer
         self.fd = self.writer = -1
-        mutex_unlock(self.mutex)
+        remutex_unlock(self.mutex)
         close(fd)
         if writer != fd:
             close(writer)

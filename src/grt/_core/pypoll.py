@@ -16,6 +16,7 @@ import select
 import threading
 from contextlib import suppress
 from errno import EBADF, EEXIST, ENOENT
+from functools import cache
 from typing import Any
 
 __all__ = [
@@ -139,6 +140,16 @@ class Backend:
         """Nothing to give back where there is no kernel object."""
 
 
+@cache  # there are some ten values
+def flags_of_epoll(told: int) -> int:
+    return (
+        (READ if told & _select.EPOLLIN else 0)
+        | (WRITE if told & _select.EPOLLOUT else 0)
+        | (HANGUP if told & (_select.EPOLLRDHUP | _select.EPOLLHUP) else 0)
+        | (ERROR if told & _select.EPOLLERR else 0)
+    )
+
+
 class Epoll(Backend):
     __slots__ = ("epoll",)
 
@@ -175,13 +186,7 @@ class Epoll(Backend):
     def wait(self, timeout: float) -> None:
         limit = None if timeout < 0 else min(timeout, _LONGEST_MILLISECONDS / 1000)
         for fd, told in self.epoll.poll(limit):
-            self.report(
-                fd,
-                (READ if told & _select.EPOLLIN else 0)
-                | (WRITE if told & _select.EPOLLOUT else 0)
-                | (HANGUP if told & (_select.EPOLLRDHUP | _select.EPOLLHUP) else 0)
-                | (ERROR if told & _select.EPOLLERR else 0),
-            )
+            self.report(fd, flags_of_epoll(told))
 
     def close(self) -> None:
         self.epoll.close()

@@ -45,7 +45,9 @@ __all__ = [
     "recv_into",
     "recv_or_error",
     "remote_address",
+    "remutex_lock",
     "remutex_new",
+    "remutex_unlock",
     "send",
     "send_or_failed",
     "set_option",
@@ -293,11 +295,16 @@ def method_is(method: Any, name: bytes) -> bool:
     return bool(getattr(method, "__name__", "") == name.decode())
 
 
-def mutex_lock(lock: mutex) -> None:
+# The methods themselves: a frame around each would cost more than the lock.
+mutex_lock: Any = type(mutex_new()).acquire
+mutex_unlock: Any = type(mutex_new()).release
+
+
+def remutex_lock(lock: Any) -> None:
     lock.acquire()
 
 
-def mutex_unlock(lock: mutex) -> None:
+def remutex_unlock(lock: Any) -> None:
     lock.release()
 
 

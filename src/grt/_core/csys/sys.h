@@ -19,6 +19,7 @@
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #endif
 
 #define GRT_WOULD_BLOCK (-1)
@@ -32,6 +33,24 @@
 #define GRT_SEND_FLAGS MSG_NOSIGNAL
 #else
 #define GRT_SEND_FLAGS 0 /* macOS: SO_NOSIGPIPE is set on the socket instead */
+#endif
+
+/* recv and send, asked of the kernel where that can be: libc's are cancellation points, which a process of several
+   threads pays for twice in each call, and no thread here is ever cancelled. */
+#if defined(__linux__) && defined(__LP64__) && defined(SYS_recvfrom) && defined(SYS_sendto)
+static inline ssize_t grt_sys_recv(int fd, void *data, size_t size) {
+    return syscall(SYS_recvfrom, fd, data, size, 0, NULL, NULL);
+}
+
+static inline ssize_t grt_sys_send(int fd, const void *data, size_t size) {
+    return syscall(SYS_sendto, fd, data, size, GRT_SEND_FLAGS, NULL, 0);
+}
+#else
+static inline ssize_t grt_sys_recv(int fd, void *data, size_t size) { return recv(fd, data, size, 0); }
+
+static inline ssize_t grt_sys_send(int fd, const void *data, size_t size) {
+    return send(fd, data, size, GRT_SEND_FLAGS);
+}
 #endif
 
 static inline int grt_would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
@@ -79,7 +98,7 @@ static PyObject *grt_recv(int fd, Py_ssize_t size) {
         buffer = PyBytes_AS_STRING(large);
     }
     ssize_t n;
-    do n = recv(fd, buffer, (size_t)size, 0);
+    do n = grt_sys_recv(fd, buffer, (size_t)size);
     while (n < 0 && errno == EINTR);
     if (n >= 0) {
         if (large == NULL) return PyBytes_FromStringAndSize(scratch, n);
@@ -97,7 +116,7 @@ static Py_ssize_t grt_recv_into(int fd, PyObject *target) {
     Py_buffer view;
     if (PyObject_GetBuffer(target, &view, PyBUF_WRITABLE) < 0) return GRT_FAILED;
     ssize_t n;
-    do n = recv(fd, view.buf, (size_t)view.len, 0);
+    do n = grt_sys_recv(fd, view.buf, (size_t)view.len);
     while (n < 0 && errno == EINTR);
     int error = errno;
     PyBuffer_Release(&view);
@@ -110,7 +129,7 @@ static Py_ssize_t grt_recv_into(int fd, PyObject *target) {
 
 static inline Py_ssize_t grt_send_bytes(int fd, const char *data, size_t size) {
     ssize_t n;
-    do n = send(fd, data, size, GRT_SEND_FLAGS);
+    do n = grt_sys_send(fd, data, size);
     while (n < 0 && errno == EINTR);
     if (n >= 0) return n;
     if (grt_would_block(errno)) return GRT_WOULD_BLOCK;
