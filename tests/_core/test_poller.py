@@ -299,10 +299,7 @@ def test_a_reset_is_an_error(poller, tcp):
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.close()
     event = only(poller.wait(SOON))
-    if poller.backend == "select":
-        assert event.readable
-    else:
-        assert event.error and event.hangup
+    assert event.readable if poller.backend == "select" else event.error and event.hangup
     libkqueue_cannot(poller, "leave a socket its error")
     with pytest.raises(ConnectionResetError):
         server.recv(100)
