@@ -5,6 +5,7 @@ import gc
 import os
 import random
 import socket
+import sys
 import threading
 from functools import partial
 
@@ -173,6 +174,9 @@ def test_one_that_was_waited_on_goes_too_when_nobody_refers_to_it():
     far.close()
 
 
+@pytest.mark.skipif(
+    bool(getattr(sys.flags, "context_aware_warnings", 0)), reason="what a goroutine leaves has a context of its own"
+)
 def test_a_blocked_goroutine_keeps_its_descriptor():
     fd, far = pair()
     g = blocked(fd.read)
