@@ -59,8 +59,8 @@ TLS_TEXT = (
     f"""Echo of 1 KiB over 100 connections with TLS 1.3; the load generator is in Go. {BASELINE} × in brackets."""
 )
 BULK = (("bulk/mb", "MB/s", 1),)
-BULK_TEXT = f"""A server writes 64 KiB at a time to one client, which only reads; {BASELINE} × in brackets. How fast that
-goes differs by half from one connection to the next, whoever writes: in each round it is the median of five."""
+BULK_TEXT = f"""A server writes 64 KiB at a time to one client, which only reads; {BASELINE} × in brackets. How fast
+that goes differs by half from one connection to the next, whoever writes: in each round it is the median of five."""
 CORES = (("cores/rate", "requests/s", 1), ("cores/cpu", "CPU µs", 1))
 CORES_TEXT = f"""Echo of 64 B over 100 connections by a server of two threads, on an interpreter without a GIL. It
 shares two cores with the load generator, so the server's processor time for each request says more than their number;
