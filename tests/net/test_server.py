@@ -243,6 +243,27 @@ def test_shutdown_closes_the_idle_and_waits_for_the_rest(start, listener):
         assert ending.result() == 0
 
 
+def test_shutdown_waits_for_the_first_request_of_who_has_just_connected(start, listener, monkeypatch):
+    monkeypatch.setattr("grt.net.server.FIRST", 1000.0)
+
+    def serve(conn):
+        while server.next_request(conn):
+            conn.write(b"you said " + conn.read_line())
+
+    server = start(serve)
+    with dial(listener) as conn, dial(listener) as other:
+        wait_for(lambda: server.connections == 2)
+        ending = grt.go(server.shutdown, 60)
+        wait_for(lambda: server.stopping)
+        grt.sleep(0.01)
+        conn.write(b"hi\n")
+        assert conn.read_exactly(12) == b"you said hi\n" and conn.read() == b""
+        assert not ending.done
+        monkeypatch.setattr("grt.net.server.FIRST", 0.0)
+        assert other.read() == b""
+        assert ending.result() == 0
+
+
 def test_shutdown_lets_a_request_that_has_begun_be_answered(start, listener):
     server_of = []
     server = start(ask(server_of))

@@ -89,7 +89,7 @@ MAY_IMPORT = {
     "vm.machine": "offload scope vm.broker vm.crossing vm.errors vm.guest vm.parcel vm.relief vm.wire "
     "_core.chan _core.errors _core.go _core.goroutine",
     "vm.pool": "vm.machine _core.errors _core.goroutine",
-    "vm.program": "vm.machine _core.go _core.goroutine",
+    "vm.program": "vm.errors vm.machine _core.go _core.goroutine",
     "vm.workers": "vm.machine _core.chan _core.errors _core.go _core.goroutine _core.semaphore",
     "vm": "vm.errors vm.machine vm.pool vm.program",
     "net.server": "address net.conn net.networks net.listener signal vm.workers "

@@ -196,6 +196,23 @@ def receive_and_tell(channel, count, told):
     return found
 
 
+def test_what_was_sent_before_it_computes_does_not_wait_for_that(vm, tmp_path):
+    channel, told = grt.chan(5), tmp_path / "told"
+    g = vm.go(send_and_compute, channel, told)
+    assert channel.recv() == "sent"  # who waits for it did so before it was sent
+    assert not g.done
+    told.touch()
+    g.result()
+
+
+def send_and_compute(channel, told):
+    channel.send("sent")
+    deadline = time.monotonic() + 60
+    while not told.exists() and time.monotonic() < deadline:
+        pass
+    assert told.exists()
+
+
 def test_a_vm_that_computes_for_ever_gives_away_what_it_has(vm):
     channel, started = grt.chan(5), grt.chan(1)
     g = vm.go(fill_and_spin, channel, started)

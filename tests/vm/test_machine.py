@@ -82,6 +82,19 @@ def test_a_call_that_was_cancelled_before_it_began(vm):
     assert vm.go(work.double, 2).result() == 4
 
 
+def test_calls_that_wait_behind_one_that_computes_are_cancelled(vm, tmp_path):
+    begun, ran = tmp_path / "begun", tmp_path / "ran"
+    computing = vm.go(work.compute_until_they_go, 20, begun)
+    waiting = [vm.go(work.append_to, ran, str(i)) for i in range(20)]
+    deadline = time.monotonic() + 60
+    while not begun.exists() and time.monotonic() < deadline:
+        grt.sleep(0.001)
+    assert all(g.cancel() for g in waiting)
+    computing.result()
+    assert vm.go(work.double, 2).result() == 4
+    assert not ran.exists()
+
+
 def test_result_has_a_timeout(vm):
     g = vm.go(work.wait_for_ever)
     with pytest.raises(TimeoutError):
@@ -190,6 +203,84 @@ def test_ctrl_c_ends_all():
     status, _out, err = finish(child)
     assert status == -signal.SIGINT and "KeyboardInterrupt" in err
     await_end(pids)
+
+
+def test_a_block_that_is_left_by_an_exception_reports_nothing_else():
+    status, _, err = run_program("""
+        import grt
+        from tests.vm import work
+
+        def main():
+            started = grt.chan()
+            with grt.vm.VM() as vm, grt.vm.Pool(1) as pool:
+                for runs in (vm, pool):
+                    runs.go(work.wait_for_ever, started)
+                    started.recv()
+                raise KeyboardInterrupt
+
+        try:
+            grt.run(main)
+        except KeyboardInterrupt:
+            grt.sleep(0.01)
+    """)
+    assert (status, err) == (0, "")
+
+
+def test_vms_of_several_threads_go_on_when_one_of_the_threads_ends():
+    """What VMs say goes through the main program by way of one goroutine, which was in the first one's thread."""
+    status, out, err = run_program("""
+        import threading
+        import grt
+        from tests.vm import work
+
+        first, second, over = threading.Event(), threading.Event(), threading.Event()
+
+        def begin():
+            with grt.vm.VM() as vm:
+                vm.go(work.double, 1).result()
+                first.set()
+                second.wait()
+
+        def go_on():
+            first.wait()
+            with grt.vm.VM() as vm:
+                second.set()
+                over.wait()
+                channel = grt.chan()
+                vm.go(work.send_all, channel, range(3))
+                print(list(channel))
+
+        threads = [threading.Thread(target=target) for target in (begin, go_on)]
+        for thread in threads:
+            thread.start()
+        threads[0].join()
+        over.set()
+        threads[1].join()
+    """)
+    assert (status, out, err) == (0, "[0, 1, 2]\n", "")
+
+
+def test_a_vm_ends_with_the_thread_that_serves_it():
+    status, out, err = run_program("""
+        import threading, time
+        import grt
+        from tests.vm import work
+
+        vms = []
+        thread = threading.Thread(target=lambda: vms.append(grt.vm.VM()))
+        thread.start()
+        thread.join()
+        deadline = time.monotonic() + 60
+        while vms[0].alive and time.monotonic() < deadline:
+            grt.sleep(0.001)
+        print(vms[0].alive)
+        vms[0].join()
+        with grt.vm.VM() as vm:
+            channel = grt.chan()
+            vm.go(work.send_all, channel, range(3))
+            print(list(channel))
+    """)
+    assert (status, out, err) == (0, "False\n[0, 1, 2]\n", "")
 
 
 def test_no_orphan_survives_its_parent():

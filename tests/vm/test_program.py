@@ -47,6 +47,23 @@ def test_what_a_program_raises_is_raised(tmp_path):
     assert "bad.py" in str(caught.value.__cause__)
 
 
+@pytest.mark.parametrize("status", ["", "0", "None"])
+def test_a_program_that_ends_by_exit_ends_itself_alone(tmp_path, status):
+    path = write(tmp_path, "ends.py", f"import sys\nsys.exit({status})\n")
+    assert grt.vm.task(path).result() is None
+    unasked = grt.vm.task(path)
+    unasked.join()
+    grt.sleep(0.01)
+
+
+@pytest.mark.parametrize("status", ["3", "'text'"])
+def test_what_a_program_exits_with_is_told(tmp_path, status):
+    path = write(tmp_path, "ends.py", f"import sys\nsys.exit({status})\n")
+    with pytest.raises(grt.vm.RemoteError, match=rf"ends\.py has ended by sys\.exit\({status}\)"):
+        grt.vm.task(path).result()
+    grt.sleep(0.01)
+
+
 def test_a_program_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no such program.*missing\.py"):
         grt.vm.task(tmp_path / "missing.py")

@@ -37,6 +37,20 @@ def wait_for_ever(started=None):
     grt.select()
 
 
+def compute_until_they_go(count, begun):
+    """Computes until so many of the other goroutines here have gone."""
+    before = len(grt.debug.stacks())
+    begun.touch()
+    deadline = time.monotonic() + 60
+    while len(grt.debug.stacks()) > before - count and time.monotonic() < deadline:
+        pass
+
+
+def append_to(path, text):
+    with path.open("a") as file:
+        file.write(text)
+
+
 def wait_to_receive(channel, started):
     started.send(None)
     return channel.recv()

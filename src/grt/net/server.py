@@ -29,6 +29,7 @@ from grt.vm.workers import Workers
 __all__ = ["Server"]
 
 LOOKS = 0.001, 0.1  # seconds between two looks at what is still served, doubling
+FIRST = 1.0  # seconds that a new connection has for its first request before it counts as idle
 LAST = 1.0  # seconds that handlers have to end in once they were cancelled
 GRACE = 10.0  # seconds that requests have to end in after a signal, as container managers have it
 
@@ -222,12 +223,13 @@ class Server:
             raise ValueError(f"{conn!r} is not served by {self!r}")
         served.asks, served.waits = True, True
         try:
-            if self.stopping:
+            if self.stopping and not served.is_new():
                 return False
             if self.idle_timeout is not None:
                 conn.set_read_deadline(now() + self.idle_timeout)
             if not conn.peek(1):
                 return False
+            served.fresh = False
             if self.idle_timeout is not None or self.read_timeout is not None:
                 conn.set_read_deadline(None if self.read_timeout is None else now() + self.read_timeout)
             if self.write_timeout is not None:
@@ -245,7 +247,8 @@ class Server:
         """Stops accepting, closes what is idle, waits for the rest, and cuts what is left after timeout seconds.
 
         Returns how many connections were cut: their handlers were cancelled. A connection is idle while its handler
-        waits in `next_request`, or, if it does not use that, waits for a first byte.
+        waits in `next_request`, or, if it does not use that, waits for a first byte. One that has just connected
+        has a second for its first request, which may be on its way, before `next_request` counts as idle.
         """
         deadline = deadline_of(timeout)
         with self.guard:
@@ -359,14 +362,19 @@ def forward_end(goroutine: Goroutine, over: Any) -> None:
 class Served:
     """A connection and its handler."""
 
-    __slots__ = ("asks", "conn", "goroutine", "limited", "waits")
+    __slots__ = ("asks", "conn", "fresh", "goroutine", "limited", "since", "waits")
 
     def __init__(self, conn: Conn) -> None:
         self.conn = conn
+        self.since = now()
+        self.fresh = True  # whether no request has begun that its handler asked for
         self.goroutine: Goroutine | None = None
         self.asks = False  # whether its handler uses `next_request`
         self.waits = False  # whether it is in there
         self.limited = False  # whether a deadline that passes is the server's business
 
+    def is_new(self) -> bool:
+        return self.fresh and now() - self.since < FIRST
+
     def is_idle(self) -> bool:
-        return self.waits if self.asks else self.conn.idle
+        return self.waits and not self.is_new() if self.asks else self.conn.idle

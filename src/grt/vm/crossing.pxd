@@ -2,6 +2,7 @@ cimport cython
 
 from grt._core.chan cimport Chan
 from grt._core.csys cimport now
+from grt._core.goroutine cimport RUNNABLE
 
 
 cdef enum:
@@ -29,6 +30,7 @@ cdef class Link:
 cdef class Station:
     cdef public object announce
     cdef public list due
+    cdef public list found
     cdef public object gone
     cdef public Py_ssize_t last_key
     cdef public Py_ssize_t last_offer
@@ -39,9 +41,13 @@ cdef class Station:
     cdef public dict offers
     cdef public double rest
     cdef public double rested
+    cdef public object runner
+    cdef public Py_ssize_t seen
     cdef public object send
 
     cdef void tie_anew(self, Chan channel) except *
+    @cython.locals(held=Py_ssize_t, before=Py_ssize_t, _turn=int)
+    cdef come_to_rest(self)
     @cython.locals(moment=double, end=double)
     cdef look_out(self, proc)
     cdef look_at_all(self, list moves)
@@ -60,7 +66,5 @@ cdef class Station:
     cdef answer(self, number, int news)
 
 
-@cython.locals(held=Py_ssize_t, before=Py_ssize_t, found=list, _turn=int)
-cdef list come_to_rest(Chan moves, first)
 @cython.locals(held=Py_ssize_t)
 cdef Py_ssize_t held_by(list channels) except -1

@@ -8,10 +8,11 @@ import signal
 import socket
 import sys
 import traceback
+from functools import partial
 from typing import Any
 
 from grt._core.chan import Chan
-from grt._core.go import go
+from grt._core.go import go, go_for
 from grt._core.goroutine import Goroutine
 from grt.debug.stall import stall_watch
 from grt.goroutine import run
@@ -46,9 +47,11 @@ def serve(vm: int, fd: int, fd_fd: int) -> None:
     wire = Wire(fd, fd_fd)
     station = Station(vm, wire.post, wire.announce)
     orders: Chan[Any] = Chan(sys.maxsize)
+    calls: dict[int, Goroutine] = {}
 
     wire.name_of, wire.find = station.name_of, station.find
-    wire.handle, wire.handle_call, wire.station = station.handle, orders.try_send, station
+    wire.handle, wire.station = station.handle, station
+    wire.handle_call = partial(take_order, orders, calls)
     set_station(station)
     os.register_at_fork(after_in_child=wire.abandon)  # else the main program would wait for the child's end, too
 
@@ -60,7 +63,7 @@ def serve(vm: int, fd: int, fd_fd: int) -> None:
     go(station.run)
     reader = go(read, wire)
     over = relieve(step)
-    obey(orders, wire)
+    obey(orders, calls, wire)
     over.set()
     station.hand_back()
     wire.finish()
@@ -75,18 +78,30 @@ def read(wire: Wire) -> None:
     os._exit(ORPHANED)
 
 
-def obey(orders: Chan[Any], wire: Wire) -> None:
+def take_order(orders: Chan[Any], calls: dict[int, Goroutine], order: Any) -> None:
+    """Has `obey` see order. A call is cancelled at once: it may be waiting for its turn, behind others that compute."""
+    g = calls.get(order[1]) if order[0] == "cancel" else None
+    if g is None:
+        orders.try_send(order)
+    else:
+        g.cancel()
+
+
+def obey(orders: Chan[Any], calls: dict[int, Goroutine], wire: Wire) -> None:
     """Makes the calls that are ordered, until the VM is to end, and ends what is left of them."""
-    calls: dict[int, Goroutine] = {}
     for order in orders:
         if order[0] == "go":
             _, call, parcel = order
-            calls[call] = go(answer, wire, calls, call, parcel)
+            at_end = partial(forget, calls, call)
+            g: Any = go_for(at_end, obey.__code__, 0, answer, (wire, call, parcel), {})
+            calls[call] = g
+            if g.done:  # in another thread, meanwhile
+                calls.pop(call, None)
         elif order[0] == "exit":
             break
         elif order[1] in calls:
             calls[order[1]].cancel()
-        order = parcel = None  # what they refer to is the call's own
+        order = parcel = g = None  # what they refer to is the call's own
     left = list(calls.values())
     for g in left:
         g.cancel()
@@ -94,15 +109,17 @@ def obey(orders: Chan[Any], wire: Wire) -> None:
         g.join()
 
 
-def answer(wire: Wire, calls: dict[int, Goroutine], call: int, parcel: Any) -> None:
+def forget(calls: dict[int, Goroutine], call: int, *_ended: object) -> None:
+    calls.pop(call, None)
+
+
+def answer(wire: Wire, call: int, parcel: Any) -> None:
     """Makes a call, and sends what comes of it."""
     try:
         fn, args, kwargs = open_parcel(parcel)
         message = "done", call, pack(fn(*args, **kwargs))
     except BaseException as error:
         message = "failed", call, packed_error(error)
-    finally:
-        calls.pop(call, None)
     wire.send(message)
 
 

@@ -16,14 +16,14 @@ from functools import partial
 from typing import Any
 
 from grt._core.chan import Chan
-from grt._core.errors import Closed
-from grt._core.go import go, go_for, gosched
+from grt._core.errors import Cancelled, Closed
+from grt._core.go import current, go, go_for, gosched
 from grt._core.goroutine import Goroutine
 from grt.offload import blocking
 from grt.scope import timeout as time_limit
 from grt.vm import guest
 from grt.vm.broker import Broker
-from grt.vm.crossing import Station, set_station
+from grt.vm.crossing import Station, lock, set_station
 from grt.vm.errors import RemoteTraceback
 from grt.vm.parcel import open_parcel, pack, whole
 from grt.vm.relief import relieve, step_in
@@ -63,6 +63,7 @@ class VM:
         self.number = next(_numbers)  # the first is 1; the main program is 0
         self.status: int | None = None  # its exit status, negative for a signal's number; None while it lives
         self._inherited = False  # whether this is the child of a fork
+        self._abandoned = False  # whether its block was left by an exception
         self._calls: dict[int, Chan[Any]] = {}
         self._last_call = itertools.count(1)
         self._ended: Chan[None] = Chan()
@@ -83,11 +84,16 @@ class VM:
         self._wire.handle, self._wire.handle_call = partial(_broker.handle, self.number), self._handle_call
         self._wire.station = _station
         _broker.ports[self.number] = self._wire.post
+        self._loop: Any = current().proc.loop  # of the thread that serves it
         _living.add(self)
-        if len(_living) == 1:
-            start_courier()
+        take_over()
         go(self._wire.write)
         go(self._serve)
+        try:
+            gosched()  # what has not begun is not ended with its thread
+        except BaseException:
+            self.kill()
+            raise
 
     def __repr__(self) -> str:
         return f"<VM {self.number}, pid {self.pid}{'' if self.status is None else f', {self.epitaph}'}>"
@@ -138,7 +144,7 @@ class VM:
         self._calls.pop(call, None)
         if answer is None:
             gosched()  # when the program ends it was cancelled meanwhile, and nobody asks
-            raise Closed(self.epitaph)
+            raise Cancelled(self.epitaph) if self._abandoned else Closed(self.epitaph)
         kind, parcel = answer
         value = open_parcel(parcel)
         if kind == "done":
@@ -171,10 +177,15 @@ class VM:
 
     def __exit__(self, kind: object, *exc: object) -> None:
         if kind is not None:
-            self.kill()
+            self._abandon()
         self.close()
 
     # -- behind it
+
+    def _abandon(self) -> None:
+        """Ends it at once, and with it what it was asked for: that counts as cancelled."""
+        self._abandoned = True
+        self.kill()
 
     def _serve(self) -> None:
         """Does what it says, to its end."""
@@ -238,19 +249,35 @@ def start(number: int, conn: socket.socket, fd_conn: socket.socket, procs: int) 
     return process
 
 
-def start_courier() -> None:
+def take_over() -> None:
+    """Starts the courier, in the calling thread, which has a VM, if there is none."""
     global _courier
-    set_station(_station)
-    _courier = go(carry)
+    with lock:
+        if _courier is None and _living:
+            set_station(_station)
+            _courier = go(carry)
 
 
 def carry() -> None:
     """What the courier does; what VMs send each other goes through here, also while its thread computes."""
+    me = current()
     over = relieve(lambda: step_in([vm._wire for vm in list(_living)], _station))
     try:
         _station.run()
     finally:
         over.set()
+        if _courier is me:
+            hand_over(me.proc.loop)
+
+
+def hand_over(ending: Any) -> None:
+    """The courier's thread, whose loop that is, ends: has another thread with VMs start the next one."""
+    global _courier
+    _courier = None
+    for vm in list(_living):
+        if vm._loop is not ending:
+            vm._loop.call_soon(take_over)
+            break
 
 
 def stop_courier() -> None:

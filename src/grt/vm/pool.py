@@ -81,7 +81,8 @@ class Pool:
 
     def __exit__(self, kind: object, *exc: object) -> None:
         if kind is not None:
-            self.kill()
+            for vm in self.vms:
+                vm._abandon()
         self.close()
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from grt._core.go import go
 from grt._core.goroutine import Goroutine
+from grt.vm.errors import RemoteError
 from grt.vm.machine import VM
 
 __all__ = ["args", "task"]
@@ -17,7 +18,8 @@ args: list[Any] = []  # what this program was given by `task`
 def task(path: "str | os.PathLike[str]", *args: Any) -> Goroutine:
     """Runs a program file in a VM of its own, and returns what stands for it: `result` waits for its end.
 
-    The program finds args in `grt.vm.args`; its `__name__` is "__main__". What it raises, `result` raises.
+    The program finds args in `grt.vm.args`; its `__name__` is "__main__". What it raises, `result` raises; if it ends
+    by sys.exit with a status that is not 0, that is a RemoteError.
     """
     path = os.fspath(path)
     if not os.path.isfile(path):
@@ -35,4 +37,8 @@ def run_file(path: str, arguments: "tuple[Any, ...]") -> None:
     args[:] = arguments
     sys.argv = [path]
     sys.path.insert(0, os.path.dirname(path))
-    runpy.run_path(path, run_name="__main__")
+    try:
+        runpy.run_path(path, run_name="__main__")
+    except SystemExit as end:  # the program's own: it ends no other
+        if end.code not in (None, 0):
+            raise RemoteError(f"{path} has ended by sys.exit({end.code!r})") from None
