@@ -83,13 +83,15 @@ def test_a_call_that_was_cancelled_before_it_began(vm):
 
 
 def test_calls_that_wait_behind_one_that_computes_are_cancelled(vm, tmp_path):
-    begun, ran = tmp_path / "begun", tmp_path / "ran"
-    computing = vm.go(work.compute_until_they_go, 20, begun)
+    begun, told, ran = (tmp_path / name for name in ("begun", "told", "ran"))
+    computing = vm.go(work.compute_until, told, begun)
     waiting = [vm.go(work.append_to, ran, str(i)) for i in range(20)]
     deadline = time.monotonic() + 60
     while not begun.exists() and time.monotonic() < deadline:
         grt.sleep(0.001)
     assert all(g.cancel() for g in waiting)
+    grt.sleep(2)  # for that to be read there, which nothing tells
+    told.touch()
     computing.result()
     assert vm.go(work.double, 2).result() == 4
     assert not ran.exists()
