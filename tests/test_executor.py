@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import threading
+import time
 
 import pytest
 
@@ -185,6 +186,21 @@ def test_the_executor_of_a_thread_that_has_ended_says_so():
     thread.join()
     with pytest.raises(RuntimeError, match="has ended"):
         made[0].submit(print)
+
+
+def test_in_a_bubble_it_takes_the_time_there():
+    with grt.testing.bubble():
+        began = time.monotonic()
+        executor = grt.Executor(2)
+        assert list(executor.map(slept, [60, 60, 60, 60])) == [60] * 4
+        assert time.monotonic() - began == 120
+    with pytest.raises(RuntimeError, match=r"bubble .* has ended"):
+        executor.submit(print)
+
+
+def slept(seconds):
+    grt.sleep(seconds)
+    return seconds
 
 
 def test_a_goroutine_that_ends_with_its_thread_ends_its_future():

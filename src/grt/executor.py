@@ -72,6 +72,7 @@ class Executor(concurrent.futures.Executor):
         if max_workers is not None and operator.index(max_workers) < 1:
             raise ValueError(f"max_workers is at least 1, or None, not {max_workers}")
         self._proc: Any = here()
+        self._in_bubble = self._proc not in procs()  # one of its own, which only those inside can reach
         self._guard = threading.Lock()  # guards the next three
         self._free = max_workers  # how many more may run, None for any number
         self._queue: deque[Callable[[], object]] = deque()  # those that may not run yet
@@ -92,8 +93,8 @@ class Executor(concurrent.futures.Executor):
         with self._guard:
             if self._shut:
                 raise RuntimeError("this grt.Executor was shut down and takes no more calls")
-            if self._proc not in procs():
-                raise RuntimeError("the thread of this grt.Executor has ended, and its goroutines with it")
+            if self._proc is not peek() if self._in_bubble else self._proc not in procs():
+                raise RuntimeError("the thread or bubble of this grt.Executor has ended, and its goroutines with it")
             self._futures.add(future)
             self._pending.add(1)
             room = self._free is None or self._free > 0
