@@ -47,7 +47,7 @@ if __name__ == "__main__":
     parser.add_argument("--workers", type=int, default=4, help="how many do them at once (default 4)")
     parser.add_argument("--rate", type=float, default=10, help="jobs that may begin in a second (default 10)")
     options = parser.parse_args()
-    if options.jobs < 0 or options.workers < 1 or not options.rate > 0:
-        parser.error("at least one worker and a rate above zero are needed, and no fewer than zero jobs")
+    if options.jobs < 0 or options.workers < 1 or not 1e-6 <= options.rate <= 1e6:
+        parser.error("at least one worker, a rate from 1e-6 to 1e6, and no fewer than zero jobs are needed")
     with suppress(KeyboardInterrupt):
         grt.run(main, options.jobs, options.workers, options.rate)

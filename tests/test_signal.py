@@ -76,6 +76,18 @@ def test_a_send_only_channel_will_do():
     grt.signal.stop(sending)
 
 
+def test_a_channel_and_its_views_are_one():
+    channel = grt.chan(3)
+    grt.signal.notify(channel.send_only(), signal.SIGUSR1)
+    grt.signal.notify(channel, signal.SIGUSR1)
+    before = signal.getsignal(signal.SIGUSR1)
+    os.kill(os.getpid(), signal.SIGUSR1)
+    assert channel.recv(PATIENCE) == signal.SIGUSR1
+    assert len(channel) == 0
+    grt.signal.stop(channel.send_only())
+    assert signal.getsignal(signal.SIGUSR1) is not before
+
+
 def test_stop_gives_the_signal_back_to_who_had_it():
     calls = []
     before = signal.signal(signal.SIGUSR1, lambda signum, frame: calls.append(signum))

@@ -43,6 +43,7 @@ def notify(channel: "Chan[Any] | SendChan[Any]", *signals: int) -> None:
         raise ValueError("which signals? as in grt.signal.notify(channel, signal.SIGTERM, signal.SIGHUP)")
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("grt.signal.notify must be called in the main thread: Python lets no other handle signals")
+    channel = whole(channel)
     for signum in map(signal.Signals, signals):
         install(signum)
         told = _channels.get(signum, [])
@@ -53,11 +54,17 @@ def notify(channel: "Chan[Any] | SendChan[Any]", *signals: int) -> None:
 
 def stop(channel: "Chan[Any] | SendChan[Any]") -> None:
     """Sends no more signals to channel. Those that nobody else is told of do again what they did before `notify`."""
+    channel = whole(channel)
     for signum, told in list(_channels.items()):
         left = [known for known in told if known is not channel]
         _channels[signum] = left
         if not left and threading.current_thread() is threading.main_thread():
             uninstall(signum)  # any other thread leaves that to the handler
+
+
+def whole(channel: "Chan[Any] | SendChan[Any]") -> Any:
+    """The channel itself, of which there may be many views."""
+    return channel.chan if isinstance(channel, SendChan) else channel
 
 
 def watched() -> bool:

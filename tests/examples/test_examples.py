@@ -172,7 +172,8 @@ def run(name, *arguments):
         ("crawler.py", ["https://127.0.0.1/"], "http://"),
         ("crawler.py", ["--at-once", "0"], "at least one page"),
         ("worker_pool.py", ["--workers", "0"], "at least one worker"),
-        ("worker_pool.py", ["--rate", "0"], "a rate above zero"),
+        ("worker_pool.py", ["--rate", "0"], "a rate from"),
+        ("worker_pool.py", ["--rate", "inf"], "a rate from"),
         ("chat.py", [":1", ":2"], ":2"),
     ],
 )

@@ -201,3 +201,9 @@ def test_a_pipe_of_conds_loses_no_news_between_threads():
     for thread in threads:
         thread.join()
     assert got == list(range(300))
+
+
+@pytest.mark.parametrize("wrong", [5, threading.Lock()])
+def test_it_is_about_a_mutex(wrong):
+    with pytest.raises(TypeError, match=r"a grt\.sync\.Mutex guards, not"):
+        Cond(wrong)

@@ -156,3 +156,5 @@ def test_wrong_marks_and_settings_are_told_so(run):
     assert "takes timeout= and bubble=, not ('seconds',)" in output
     status, output = run("def test_it(): pass", ini="grt_mode = sometimes")
     assert status == 4 and "grt_mode is auto or strict, not 'sometimes'" in output
+    status, output = run("def test_it(): pass", ini="grt_timeout = soon")
+    assert status == 4 and "grt_timeout is a number of seconds, not 'soon'" in output

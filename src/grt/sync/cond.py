@@ -40,6 +40,8 @@ class Cond:
     __slots__ = ("__weakref__", "_guard", "_queue", "mutex")
 
     def __init__(self, mutex: Mutex | None = None) -> None:
+        if mutex is not None and not isinstance(mutex, Mutex):
+            raise TypeError(f"a Cond is about what a grt.sync.Mutex guards, not {mutex!r}")
         self.mutex = Mutex() if mutex is None else mutex  # guards what the news is about
         self._guard = threading.Lock()  # guards the queue
         self._queue = WaitQueue()

@@ -2,7 +2,7 @@
 
 Invariants: a bubble has a Proc of its own, on the stack that enters it, so goroutines from outside do not run before it
 ends, and none of its own outlives it. Its clock moves only when nothing in it can run and none of its goroutines waits
-for something outside, a descriptor or another thread's call.
+for something outside, a descriptor or a call of grt.blocking.
 Threads: the one that enters it; another one's clock is the system's.
 Rejected: a virtual clock for the thread's own Proc (what was started before would live in two times).
 """
@@ -47,9 +47,10 @@ class bubble:
     for its goroutines, and cancels them when it is left by an exception. grt.Deadlock is raised where no goroutine can
     run any more and no timer runs. Goroutines from outside do not run meanwhile.
 
-    A goroutine that waits for a connection, for grt.blocking or for another thread's doing is waited for in real time,
-    while the clock stands still. `time.time`, `time.monotonic` and `time.perf_counter`, and their _ns kin, show the
-    bubble's time when they are called by these names; `time.sleep` and `datetime.now` know nothing of it.
+    A goroutine that waits for a connection or for grt.blocking is waited for in real time, while the clock stands
+    still; not so for what other threads do to a channel or a lock. `time.time`, `time.monotonic` and
+    `time.perf_counter`, and their _ns kin, show the bubble's time when they are called by these names; `time.sleep` and
+    `datetime.now` know nothing of it.
     """
 
     __slots__ = ("_asked", "_guard", "_jumps", "_outer", "_proc", "_seen")

@@ -37,6 +37,11 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     if config.getini("grt_mode") not in ("auto", "strict"):
         raise pytest.UsageError(f"grt_mode is auto or strict, not {config.getini('grt_mode')!r}")
+    try:
+        float(config.getini("grt_timeout"))
+    except ValueError:
+        text = f"grt_timeout is a number of seconds, not {config.getini('grt_timeout')!r}"
+        raise pytest.UsageError(text) from None
 
 
 @pytest.hookimpl(tryfirst=True)
