@@ -17,6 +17,7 @@ import pytest
 import grt.poll
 from grt._core import pypoll
 from grt.poll import EDGE, ERROR, HANGUP, READ, WRITE, Poller
+from tests._core.test_poller import libkqueue_cannot
 
 SOON = 10.0  # more than any event takes, even on a busy machine; nothing waits it out unless a test fails
 
@@ -231,8 +232,7 @@ def test_no_descriptor_is_left_behind(backend):
 def test_a_poller_can_be_watched_by_another(poller, pair):
     if poller.fileno() < 0:
         pytest.skip("this back-end has no descriptor")
-    if poller.backend == "kqueue" and os.uname().sysname == "Linux":
-        pytest.skip("libkqueue's descriptor tells nothing")
+    libkqueue_cannot(poller, "be watched by another poller")
     here, there = pair
     poller.register(here, READ)
     with Poller("poll") as outer:

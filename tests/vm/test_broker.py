@@ -207,9 +207,7 @@ def test_what_was_sent_before_it_computes_does_not_wait_for_that(vm, tmp_path):
 
 def send_and_compute(channel, told):
     channel.send("sent")
-    deadline = time.monotonic() + 60
-    while not told.exists() and time.monotonic() < deadline:
-        pass
+    work.compute_until(told)
     assert told.exists()
 
 

@@ -37,8 +37,9 @@ def wait_for_ever(started=None):
     grt.select()
 
 
-def compute_until(path, begun):
-    begun.touch()
+def compute_until(path, begun=None):
+    if begun is not None:
+        begun.touch()
     deadline = time.monotonic() + 60
     while not path.exists() and time.monotonic() < deadline:
         pass

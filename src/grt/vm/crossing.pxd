@@ -30,7 +30,6 @@ cdef class Link:
 cdef class Station:
     cdef public object announce
     cdef public list due
-    cdef public list found
     cdef public object gone
     cdef public Py_ssize_t last_key
     cdef public Py_ssize_t last_offer
@@ -46,8 +45,6 @@ cdef class Station:
     cdef public object send
 
     cdef void tie_anew(self, Chan channel) except *
-    @cython.locals(held=Py_ssize_t, before=Py_ssize_t, _turn=int)
-    cdef come_to_rest(self)
     @cython.locals(moment=double, end=double)
     cdef look_out(self, proc)
     cdef look_at_all(self, list moves)
@@ -66,5 +63,7 @@ cdef class Station:
     cdef answer(self, number, int news)
 
 
+@cython.locals(held=Py_ssize_t, before=Py_ssize_t, found=list, _turn=int)
+cdef list come_to_rest(Chan moves, first)
 @cython.locals(held=Py_ssize_t)
 cdef Py_ssize_t held_by(list channels) except -1

@@ -133,8 +133,8 @@ class Station:
     """This process's channels that cross. The main program has one, and so has each VM."""
 
     __slots__ = (
-        "announce", "due", "found", "gone", "last_key", "last_offer", "links", "loop", "moves", "number", "offers",
-        "rest", "rested", "runner", "seen", "send",
+        "announce", "due", "gone", "last_key", "last_offer", "links", "loop", "moves", "number", "offers", "rest",
+        "rested", "runner", "seen", "send",
     )  # fmt: skip
 
     def __init__(self, number: int, send: Send, announce: Send) -> None:
@@ -143,9 +143,8 @@ class Station:
         self.announce = announce  # as send, but it comes there before whatever refers to what it introduces
         self.links: dict[tuple[int, int], Link] = {}
         self.moves: Chan[Any] = Chan(sys.maxsize)  # channels with which something was done; None: see `gone`
-        self.found: list[Any] = []  # what `run` has taken out of them, to look at when it comes to rest
         self.runner: Any = None  # the goroutine that is in `run`
-        self.seen = -1  # at which switch of its thread all channels were looked at for it
+        self.seen = -1  # at which switch of its thread `catch_up` has looked at all channels for it
         self.loop: Any = None  # of the thread that runs it
         self.gone: deque[Link] = deque()  # whose channel nobody refers to here; filled by finalizers
         self.offers: dict[int, tuple[Chan[Any], Any]] = {}  # values of ours that others may accept: whose clause
@@ -222,20 +221,14 @@ class Station:
 
     def catch_up(self) -> None:
         """What `run` does, once, for a thread that may be in the midst of something else."""
-        moves = self.taken()
-        while moves := moves + self.moves.drain():
+        runner = self.runner
+        if runner is not None and runner.state == RUNNABLE and runner.proc.picks != self.seen:
+            self.seen = runner.proc.picks  # once is enough: what comes later `run` does not take
+            with lock:  # it has taken some, to look at when it gets to go on, and nobody knows which
+                self.look_at_all([link.channel() for link in self.links.values()])
+        while moves := self.moves.drain():
             with lock:
                 self.look_at_all(moves)
-            moves = []
-
-    def taken(self) -> "list[Any]":
-        """What `run` has taken out of moves and not looked at: it will, when it gets to go on."""
-        runner = self.runner
-        if self.found or runner is None or runner.state != RUNNABLE or runner.proc.picks == self.seen:
-            return list(self.found)
-        self.seen = runner.proc.picks  # once is enough: what comes later it does not take
-        with lock:  # it has been handed one, and nobody knows which
-            return [link.channel() for link in self.links.values()]
 
     def run(self) -> None:
         """Looks at the channels with which something was done, for as long as this process has any that cross."""
@@ -243,37 +236,18 @@ class Station:
         self.loop, self.runner = proc.loop, proc.current
         try:
             for first in self.moves:
-                self.found.append(first)
-                self.come_to_rest()
+                moves = come_to_rest(self.moves, first)
                 with lock:
                     due: list[Any] = []
                     self.due = due
-                    self.look_at_all(self.found)
+                    self.look_at_all(moves)
                     self.due = None
-                del first  # not kept from being forgotten
-                self.found.clear()
+                del first, moves  # not kept from being forgotten
                 for wire in due:
                     wire.flush()
                 self.look_out(proc)
         finally:
             self.loop = self.runner = None
-            self.found.clear()
-
-    def come_to_rest(self) -> None:
-        """Lets those go on that fill or empty channels now, and finds what gets into moves meanwhile.
-
-        A trip with much in it costs no more than one with little, and what leaves together goes in one frame. One who
-        goes on may compute for long: `catch_up` looks at what was found, then.
-        """
-        held = held_by(self.found)
-        for _turn in range(TURNS):
-            before = held
-            gosched()
-            if len(self.moves) > 0:
-                self.found += self.moves.drain()
-            held = held_by(self.found)
-            if held == before:
-                break
 
     def look_out(self, proc: Any) -> None:
         """Keeps the thread from going to sleep for a moment: the answer may be there before it would be woken.
@@ -440,6 +414,24 @@ class Station:
                 if channel is not None and not channel.away and not link.ended:
                     self.send(("drop", link.key, sys.maxsize))
                     self.depart(channel, link)
+
+
+def come_to_rest(moves: Chan[Any], first: Any) -> "list[Any]":
+    """Lets those go on that fill or empty channels now; returns first and what gets into moves meanwhile.
+
+    A trip with much in it costs no more than one with little, and what leaves together goes in one frame.
+    """
+    found = [first]
+    held = held_by(found)
+    for _turn in range(TURNS):
+        before = held
+        gosched()
+        if len(moves) > 0:
+            found += moves.drain()
+        held = held_by(found)
+        if held == before:
+            break
+    return found
 
 
 def held_by(channels: "list[Any]") -> int:
