@@ -123,6 +123,11 @@ def test_a_limit_that_makes_no_sense_is_refused(seconds):
         stall_watch(seconds)
 
 
+def test_a_limit_is_a_number():
+    with pytest.raises(TypeError, match=r"not '0\.1'"):
+        stall_watch("0.1")  # type: ignore[arg-type]
+
+
 def test_it_goes_to_the_logger_as_a_warning():
     out, _ = reported("""
 import logging

@@ -56,6 +56,12 @@ def test_waiting_without_the_mutex_is_an_error():
         pass
 
 
+@pytest.mark.parametrize("n", ["x", 1.5, None])
+def test_it_notifies_a_whole_number(n):
+    with pytest.raises(TypeError, match="integer"):
+        Cond().notify(n)
+
+
 def test_several_conds_can_share_a_mutex():
     mutex, note = Mutex(), []
     full, empty = Cond(mutex), Cond(mutex)

@@ -182,6 +182,15 @@ def test_the_main_program_s_functions_are_found_there(tmp_path):
     assert (ran.stdout, ran.stderr, ran.returncode) == ("cubing 3\n27\n", "", 0)
 
 
+def test_a_program_that_is_read_from_stdin_cannot_start_one():
+    program = "import grt\ngrt.vm.VM()\n"
+    ran = subprocess.run([sys.executable], input=program, capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.stdout, ran.returncode) == ("", 1)
+    assert ran.stderr.endswith(
+        "RuntimeError: VMs import the program's file, and one that is read from stdin has none: save it first\n"
+    )
+
+
 def test_ctrl_c_ends_all():
     child = spawn("""
         import os, signal

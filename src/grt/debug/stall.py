@@ -46,6 +46,8 @@ def stall_watch(seconds: float | None) -> None:
     sets another limit from the start: 0 for none.
     """
     global _limit
+    if seconds is not None and not isinstance(seconds, (int, float)):
+        raise TypeError(f"a stall lasts a number of seconds, or None for no watch, not {seconds!r}")
     if seconds is not None and not seconds > 0:
         raise ValueError(f"a stall lasts a positive number of seconds, not {seconds!r}")
     end()

@@ -5,6 +5,7 @@ mutex is locked again.
 Threads: any; the queue under `_guard`, inside which the mutex's own lock may be taken.
 """
 
+import operator
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -81,6 +82,7 @@ class Cond:
 
     def notify(self, n: int = 1) -> None:
         """Wakes the first n who wait, or fewer. Never waits; the mutex need not be locked, but mostly should be."""
+        n = operator.index(n)
         with self._guard:
             self._queue.wake(n)
 

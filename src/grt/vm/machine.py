@@ -238,6 +238,8 @@ def start(number: int, conn: socket.socket, fd_conn: socket.socket, procs: int) 
             "a program that starts VMs is imported again by each of them, so what starts it, as grt.run(main), "
             'belongs under `if __name__ == "__main__":`'
         )
+    if getattr(sys.modules["__main__"], "__file__", None) == "<stdin>":
+        raise RuntimeError("VMs import the program's file, and one that is read from stdin has none: save it first")
     forked = not _in_fork and "forkserver" in multiprocessing.get_all_start_methods()
     context: Any = multiprocessing.get_context("forkserver" if forked else "spawn")
     if forked:
