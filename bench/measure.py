@@ -25,19 +25,25 @@ SETTLE = 0.3  # seconds for a server to come to rest before its memory is read
 
 
 def echo(contender, size, connections, seconds):
-    with serving(contender) as (pid, port):
-        cpu = cpu_seconds(pid)
-        result = loaded(LOAD, port, connections, size, seconds)
-        cpu = cpu_seconds(pid) - cpu
+    result = echoed(contender, size, connections, seconds, SERVER_CORE, LOAD_CORE)
     values = {
         "rate": result["requests_per_s"],
         "mb": result["mb_per_s"],
         "p50": result["p50_us"],
         "p99": result["p99_us"],
-        "cpu": cpu * 1e6 / result["total"],
+        "cpu": result["cpu_us"],
         "generator": result["load_busy"],
     }
     return {echo_figure(size, connections, name): value for name, value in values.items()}
+
+
+def echoed(contender, size, connections, seconds, server_core, load_core):
+    """What the load generator found, and the server's processor time for each message."""
+    with serving(contender, server_core) as (pid, port):
+        cpu = cpu_seconds(pid)
+        result = loaded(LOAD, port, connections, size, seconds, load_core)
+        cpu = cpu_seconds(pid) - cpu
+    return {**result, "cpu_us": cpu * 1e6 / result["total"]}
 
 
 def loaded(generator, port, connections, size, seconds, core=LOAD_CORE):
@@ -111,11 +117,8 @@ def bulk(contender, seconds):
 
 def cores(contender, seconds):
     """Echo of 64 B by a server that has both cores, as has the load generator."""
-    with serving(contender, TWO_CORES) as (pid, port):
-        cpu = cpu_seconds(pid)
-        result = loaded(LOAD, port, 100, 64, seconds, TWO_CORES)
-        cpu = cpu_seconds(pid) - cpu
-    return {"cores/rate": result["requests_per_s"], "cores/cpu": cpu * 1e6 / result["total"]}
+    result = echoed(contender, 64, 100, seconds, TWO_CORES, TWO_CORES)
+    return {"cores/rate": result["requests_per_s"], "cores/cpu": result["cpu_us"]}
 
 
 def procs(contender, seconds):
