@@ -29,7 +29,7 @@ def pump(source: grt.Conn, target: grt.Conn) -> None:
 def forward(client: grt.Conn, address: str) -> None:
     try:
         server = grt.dial(network_of(address), address, timeout=PATIENCE)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: the address is none
         print(f"{client.remote_addr}: {error}", file=sys.stderr)
         client.abort()
         return

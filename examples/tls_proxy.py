@@ -26,7 +26,7 @@ def proxy(client: TLSConn, address: str) -> None:
     try:
         client.handshake(PATIENCE)
         server = grt.dial("tcp", address, timeout=PATIENCE)
-    except OSError as error:  # ssl.SSLError and TimeoutError are such
+    except (OSError, ValueError) as error:  # ssl.SSLError and TimeoutError are such; ValueError: the address is none
         print(f"{client.remote_addr}: {error}", file=sys.stderr)
         return
     with server:

@@ -222,6 +222,15 @@ def test_submit_wants_a_function():
         executor.submit("spam")  # type: ignore[arg-type]
 
 
+async def some_coroutine():
+    pass
+
+
+def test_a_coroutine_function_is_refused():
+    with grt.Executor() as executor, pytest.raises(TypeError, match="async"):
+        executor.submit(some_coroutine)
+
+
 def test_the_goroutines_are_said_to_be_started_where_submit_was_called():
     with grt.Executor() as executor:
         g = executor.submit(grt.current).result()

@@ -320,3 +320,12 @@ def test_a_call_that_is_made_is_no_deadlock_and_idle_threads_are_no_hope():
         """
     )
     assert (status, output, errors) == (0, "woken\ndeadlock\n", "")
+
+
+async def some_coroutine():
+    pass
+
+
+def test_a_coroutine_function_is_refused():
+    with pytest.raises(TypeError, match="async"):
+        _ = grt.blocking(some_coroutine)

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from grt._core.chan import Chan, chan
+from grt._core.errors import refuse_async
 from grt._core.go import go_for
 from grt._core.goroutine import Goroutine, here, peek
 from grt._core.procs import procs
@@ -87,6 +88,7 @@ class Executor(concurrent.futures.Executor):
         """
         if not callable(fn):
             raise TypeError(f"submit needs a function and its arguments, submit(fn, x), but got {fn!r}")
+        refuse_async(fn)
         future: Future[T] = Future()
         caller = sys._getframe(1)
         start = partial(self._start, future, caller.f_code, caller.f_lasti, fn, args, kwargs)

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from grt._core.errors import Failure
+from grt._core.errors import Failure, refuse_async
 from grt._core.goroutine import enter
 from grt._core.semaphore import WaitQueue
 from grt._core.timers import deadline_of
@@ -196,6 +196,7 @@ def blocking(fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     """
     if not callable(fn):
         raise TypeError(f"grt.blocking needs a function and its arguments, grt.blocking(fn, x), but got {fn!r}")
+    refuse_async(fn)
     enter()
     call = Call(fn, args, kwargs)
     pool.take(call)

@@ -3,6 +3,7 @@
 import contextlib
 import random
 import threading
+import traceback
 
 import pytest
 
@@ -284,3 +285,13 @@ def test_each_park_has_one_winner_and_no_news_reaches_a_later_one():
         assert outcome == winner
         assert not fired
         assert pending == (cancelled and winner != CANCELLED)
+
+
+def test_the_traceback_of_an_error_does_not_grow_with_each_result():
+    g = grt.go(lambda: 1 / 0)
+    lengths = []
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError) as raised:
+            g.result()
+        lengths.append(len(traceback.extract_tb(raised.value.__traceback__)))
+    assert len(set(lengths)) == 1

@@ -144,6 +144,8 @@ def test_read_into_takes_what_was_buffered_first(ends):
     stream, far = ends
     far.sendall(b"line\nrest")
     stream.read_line()
+    with pytest.raises(TypeError, match="read-only"):
+        stream.read_into(b"??")
     buffer = bytearray(2)
     assert stream.read_into(buffer) == 2 and buffer == b"re"
     assert stream.read() == b"st"

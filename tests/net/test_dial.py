@@ -1,7 +1,9 @@
 """listen and dial: addresses, families, and what is said when they fail."""
 
+import contextlib
 import errno
 import socket
+import sys
 
 import pytest
 
@@ -17,6 +19,32 @@ def unused_port():
 
 
 # -- what fails
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "localhost:1"])
+def test_a_deadline_that_is_over_says_whose_it_was(address):
+    with pytest.raises(TimeoutError) as raised, grt.timeout(0):
+        grt.dial("tcp", address)
+    assert str(raised.value) == "timed out: the 0 s of grt.timeout are over"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a Unix socket refuses when its backlog is full")
+def test_so_does_one_that_ends_the_wait_for_a_place_in_a_backlog(tmp_path):
+    path = str(tmp_path / "socket")
+    with grt.listen("unix", path, backlog=1), contextlib.ExitStack() as clients:
+        with pytest.raises(TimeoutError) as raised, grt.timeout(0.2):
+            for _ in range(10):
+                clients.enter_context(grt.dial("unix", path))
+    assert str(raised.value) == "timed out: the 0.2 s of grt.timeout are over"
+
+
+def test_a_contexts_cause_is_left_as_it_is():
+    cause = ConnectionError("peer gone")
+    ctx, cancel = grt.context.with_cancel_cause(grt.context.background())
+    cancel(cause)
+    with pytest.raises(ConnectionError) as raised, grt.context.use(ctx):
+        grt.dial("tcp", "127.0.0.1:1")
+    assert raised.value is cause and str(cause) == "peer gone"
 
 
 def test_a_refused_dial_names_the_address():

@@ -69,3 +69,12 @@ def test_two_ends_that_nobody_refers_to_are_told_of_and_go():
     grt.pipe()
     with pytest.warns(ResourceWarning, match="unclosed <grt.Conn pipe"):
         gc.collect()
+
+
+def test_nothing_is_lost_to_a_buffer_that_cannot_be_changed():
+    near, far = grt.pipe()
+    with near, far:
+        near.write(b"hello")
+        with pytest.raises(TypeError, match="read-only"):
+            far.read_into(b"??")
+        assert far.read() == b"hello"

@@ -343,6 +343,32 @@ def test_no_function_is_refused():
         grt.Server("handler")  # type: ignore[arg-type]
 
 
+async def handle_async(conn):
+    pass
+
+
+def test_a_coroutine_function_is_refused():
+    with pytest.raises(TypeError, match="async"):
+        grt.Server(handle_async)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "kind", "said"),
+    [
+        ("limit", 0, ValueError, "connections are served at once, at least 1, not 0"),
+        ("limit", "x", TypeError, "str"),
+        ("idle_timeout", "x", TypeError, "not 'x'"),
+        ("read_timeout", 0, ValueError, "a positive number of seconds, or None, not 0"),
+        ("write_timeout", -1, ValueError, "a positive number of seconds, or None, not -1"),
+        ("vms", -1, ValueError, "not -1"),
+        ("vms", "x", TypeError, "str"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(option, value, kind, said):
+    with pytest.raises(kind, match=said):
+        grt.Server(echo, **{option: value})
+
+
 LIFE = """
 import grt
 

@@ -239,12 +239,21 @@ def test_a_cancelled_handshake_closes_what_it_was_to_protect():
 
 def test_something_that_is_no_context_is_refused():
     with pytest.raises(TypeError, match=r"tls is True or an ssl\.SSLContext"):
-        grt.start_tls  # noqa: B018
-        near, far = grt.pipe()
-        with near, far, grt.listen("tcp", "127.0.0.1:0") as listener:
+        with grt.listen("tcp", "127.0.0.1:0") as listener:
             grt.dial("tcp", listener.addr, tls="yes")
     with pytest.raises(TypeError, match=r"tls is an ssl\.SSLContext"):
         grt.listen("tcp", "127.0.0.1:0", tls=True)
+    near, far = grt.pipe()
+    with far, pytest.raises(TypeError, match=r"needs an ssl\.SSLContext, not None"):
+        grt.start_tls(near, None)  # type: ignore[arg-type]
+    assert near.closed
+
+
+def test_a_client_that_checks_names_names_the_host():
+    near, far = grt.pipe()
+    with far, pytest.raises(ValueError, match="server_hostname"):
+        grt.start_tls(near, client_context())
+    assert near.closed
 
 
 def test_a_failed_handshake_leaves_no_descriptor(serve):

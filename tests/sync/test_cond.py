@@ -62,6 +62,15 @@ def test_it_notifies_a_whole_number(n):
         Cond().notify(n)
 
 
+async def some_coroutine():
+    pass
+
+
+def test_a_coroutine_function_is_no_predicate():
+    with Cond() as cond, pytest.raises(TypeError, match="async"):
+        _ = cond.wait_for(some_coroutine)
+
+
 def test_several_conds_can_share_a_mutex():
     mutex, note = Mutex(), []
     full, empty = Cond(mutex), Cond(mutex)

@@ -92,3 +92,14 @@ def test_threads_share_the_one_call():
     for thread in threads:
         thread.join()
     assert seen == [1] * 8
+
+
+async def some_coroutine():
+    pass
+
+
+def test_a_coroutine_function_is_refused():
+    once = Once()
+    with pytest.raises(TypeError, match="async"):
+        once.do(some_coroutine)
+    assert not once.done

@@ -48,6 +48,8 @@ def test_what_cannot_be_sent_is_told_at_once(vm):
         vm.go(lambda: 1)
     with pytest.raises(TypeError, match=r"define it at the top of a module"):
         vm.go(work.double, local_class()())
+    with pytest.raises(TypeError, match="send what its result gives"):
+        vm.go(work.double, grt.current())
     for why in (TypeError("I stay here"), AttributeError("I have no such thing")):
         with pytest.raises(TypeError, match=rf"{why}$"):
             vm.go(work.double, work.Reluctant(why))

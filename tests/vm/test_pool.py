@@ -54,3 +54,29 @@ def test_an_error_ends_all_at_once():
         started.recv()
         raise ZeroDivisionError
     assert all(not vm.alive for vm in pool.vms)
+
+
+def test_others_have_their_turns_while_many_calls_are_made():
+    with Pool(1) as pool:
+        turns = []
+
+        def items():
+            for item in range(2000):
+                turns.append(other.seen)
+                yield item
+
+        other = Counter()
+        counting = grt.go(other.count)
+        assert sum(pool.map(abs, items())) == sum(range(2000))
+        counting.cancel()
+    assert turns[0] < turns[-1]
+
+
+class Counter:
+    def __init__(self):
+        self.seen = 0
+
+    def count(self):
+        while True:
+            self.seen += 1
+            grt.gosched()

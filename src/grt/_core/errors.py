@@ -8,7 +8,9 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Cancelled", "Closed", "Deadlock", "Failure", "TooLong", "line_of", "set_reporter"]
+__all__ = ["Cancelled", "Closed", "Deadlock", "Failure", "TooLong", "line_of", "refuse_async", "set_reporter"]
+
+CO_COROUTINE = 0x80  # of code.co_flags, as inspect has it, which is large
 
 
 class Closed(Exception):
@@ -41,10 +43,11 @@ class Deadlock(RuntimeError):
 class Failure:
     """An exception that left a goroutine: reported when it is dropped before anyone has taken it by `result`."""
 
-    __slots__ = ("__weakref__", "error", "report")
+    __slots__ = ("__weakref__", "error", "report", "trace")
 
     def __init__(self, error: BaseException, report: "tuple[Any, ...] | None") -> None:
         self.error = error
+        self.trace = error.__traceback__  # as far as it had come: each time that it is raised again begins here
         self.report = report  # what the Proc's reporter is called with; None once it need not be
         if report is not None:
             _kept.add(self)
@@ -66,6 +69,13 @@ def report_kept() -> None:
     """At the end of the program nobody will ask any more, and later there may be nothing left to print with."""
     for failure in list(_kept):
         failure.give_up()
+
+
+def refuse_async(fn: Any) -> None:
+    """Raises TypeError for a function that only makes a coroutine when it is called: nothing would come of it."""
+    code = getattr(fn, "__code__", None)
+    if code is not None and code.co_flags & CO_COROUTINE:
+        raise TypeError(f"{fn!r} is async, which grt does not run: write it without async and await")
 
 
 # Called with (error, goroutine's name, its id, (file, line) of its start) for an exception nobody took. Set from above.

@@ -328,7 +328,7 @@ class Goroutine(Timer):
         if not self.failed:
             return self.outcome
         self.outcome.report = None
-        raise self.outcome.error
+        raise self.outcome.error.with_traceback(self.outcome.trace)
 
     def check(self) -> None:
         """Raises what is pending, or TimeoutError if the deadline has passed. Every blocking call begins with it."""

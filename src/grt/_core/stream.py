@@ -237,6 +237,7 @@ class Stream(NetFD):
     def read_into(self, buffer: Any) -> int:
         """Reads into buffer what there is, and returns how many bytes; 0 is the end of the stream."""
         view = memoryview(buffer).cast("B")
+        view[:0] = b""  # raises TypeError if it cannot be changed: before anything is taken for it
         size = len(view)
         if size == 0:
             return len(self.read_nothing(0))
@@ -378,6 +379,7 @@ class Layered(Stream):
     def read_into(self, buffer: Any) -> int:
         """As Stream.read_into."""
         view = memoryview(buffer).cast("B")
+        view[:0] = b""  # raises TypeError if it cannot be changed: before anything is taken for it
         data = self.read(len(view))
         view[: len(data)] = data
         return len(data)

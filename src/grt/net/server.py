@@ -6,6 +6,7 @@ Threads: any; `guard` protects what is served, and nothing blocks under it.
 """
 
 import contextlib
+import operator
 import signal as signals
 import socket
 import threading
@@ -14,7 +15,7 @@ from typing import Any
 
 from grt import signal
 from grt._core.chan import Chan, chan
-from grt._core.errors import Closed
+from grt._core.errors import Closed, refuse_async
 from grt._core.go import current, go, sleep
 from grt._core.goroutine import Goroutine
 from grt._core.select import select
@@ -80,13 +81,20 @@ class Server:
     ) -> None:
         if not callable(handler):
             raise TypeError(f"grt.Server needs a function that takes a connection, not {handler!r}")
+        refuse_async(handler)
+        if limit is not None and operator.index(limit) < 1:
+            raise ValueError(f"limit is how many connections are served at once, at least 1, not {limit}")
+        for seconds in (idle_timeout, read_timeout, write_timeout):
+            deadline_of(seconds)  # raises TypeError for what is no number
+            if seconds is not None and seconds <= 0:
+                raise ValueError(f"a timeout of grt.Server is a positive number of seconds, or None, not {seconds!r}")
         self.handler = handler
         self.limit = limit
         self.places = None if limit is None else Semaphore(limit)
         self.idle_timeout = idle_timeout
         self.read_timeout = read_timeout
         self.write_timeout = write_timeout
-        if vms < 0:
+        if operator.index(vms) < 0:
             raise ValueError(f"grt.Server needs a number of VMs, 0 for this process alone, not {vms}")
         self.vms = vms
         self.workers: Workers | None = None  # the VMs that serve

@@ -188,7 +188,7 @@ def dial_one(family: int, address: Address) -> TCPConn:
     except BaseException as error:
         if conn is not None:
             conn.close()
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and error.errno is not None:
             error.filename = f"dial tcp {join(address)}"
         raise
 

@@ -23,9 +23,13 @@ class TLSConn(Sealed, Conn):
     network = "tls"
 
     def __init__(self, transport: Conn, context: ssl.SSLContext, **side: Any) -> None:
-        super().__init__(-1, None)
+        if not isinstance(context, ssl.SSLContext):
+            raise TypeError(f"TLS needs an ssl.SSLContext, not {context!r}")
+        if context.check_hostname and not side.get("server_side") and not side.get("server_hostname"):
+            raise ValueError("whose certificate must it be? Give server_hostname, or a context without check_hostname")
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        engine = context.wrap_bio(incoming, outgoing, **side)
+        engine = context.wrap_bio(incoming, outgoing, **side)  # which looks at no name where none is given
+        super().__init__(-1, None)
         self.begin(transport, engine, incoming, outgoing, ssl.SSLWantReadError)
 
     # -- what the connection is
@@ -174,8 +178,8 @@ def start_tls(
 ) -> TLSConn:
     """Goes on over TLS on a live connection (STARTTLS), which belongs to what is returned from then on.
 
-    A client names the host that the certificate must be for. Raises ssl.SSLError, or TimeoutError after timeout
-    seconds; then conn is closed.
+    A client names the host that the certificate must be for. Raises ssl.SSLError, TimeoutError after timeout seconds,
+    or ValueError if there is no such name and the context checks it; then conn is closed.
     """
     try:
         tls = TLSConn(conn, context, server_side=server_side, server_hostname=server_hostname)

@@ -169,7 +169,8 @@ def dial_unix(path: str) -> UnixConn:
             except BlockingIOError:
                 sleep(BUSY)
     except OSError as error:
-        error.filename = f"dial unix {path}"
+        if error.errno is not None:  # the kernel's: none of a deadline, or of whoever cancels a context
+            error.filename = f"dial unix {path}"
         raise
     finally:
         made.close()

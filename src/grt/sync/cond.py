@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from grt._core.errors import refuse_async
 from grt._core.go import current
 from grt._core.semaphore import Mutex, WaitQueue, pace
 from grt._core.timers import deadline_of
@@ -71,6 +72,7 @@ class Cond:
 
         Raises as `wait` does.
         """
+        refuse_async(predicate)
         deadline = deadline_of(timeout)
         while not (found := predicate()):
             if not self._wait(deadline):

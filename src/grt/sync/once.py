@@ -5,6 +5,7 @@ Threads: any, under `_mutex`, which whoever calls fn holds meanwhile.
 
 from collections.abc import Callable
 
+from grt._core.errors import refuse_async
 from grt._core.go import current
 from grt._core.goroutine import Goroutine
 from grt._core.semaphore import Mutex
@@ -40,6 +41,7 @@ class Once:
         """
         if not callable(fn):
             raise TypeError(f"once.do needs a function that it may call, once.do(fn), but got {fn!r}")
+        refuse_async(fn)
         if self.done:
             return
         if self._caller is current():

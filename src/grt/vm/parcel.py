@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from grt._core.chan import Chan
+from grt._core.goroutine import Goroutine
 from grt.net.tcp import TCPConn, TCPListener
 from grt.net.unix import UnixConn, UnixListener
 
@@ -203,6 +204,11 @@ def opened_listener(kind: Any, index: int, addr: Any) -> Any:
     return kind(fd, addr, None) if kind is UnixListener else kind(fd, addr)
 
 
+def reduce_goroutine(g: Goroutine) -> Any:
+    raise TypeError(f"{g!r} cannot be sent to a VM: send what its result gives, or a channel that it will send to")
+
+
+copyreg.pickle(Goroutine, reduce_goroutine)
 for _kind in (TCPConn, UnixConn):
     copyreg.pickle(_kind, reduce_conn)
 for _listener in (TCPListener, UnixListener):

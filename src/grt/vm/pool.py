@@ -7,6 +7,7 @@ from typing import Any
 
 from grt._core.errors import Closed
 from grt._core.goroutine import Goroutine
+from grt._core.semaphore import pace
 from grt.vm.machine import GRACE, VM
 
 __all__ = ["Pool"]
@@ -56,8 +57,11 @@ class Pool:
 
         The first that raises ends it, and cancels those that are left.
         """
-        calls = [self.go(fn, *items) for items in zip(*iterables, strict=False)]
+        calls: list[Goroutine] = []
         try:
+            for items in zip(*iterables, strict=False):
+                pace()
+                calls.append(self.go(fn, *items))
             for call in calls:
                 yield call.result()
         finally:
