@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from typing import Any
 
 import pytest
 
@@ -83,6 +84,16 @@ def test_a_program_that_takes_too_long_is_killed_and_what_it_said_is_kept():
     assert expired.value.stdout in (b"early\n", b"") and time.monotonic() - began < 50
 
 
+def test_the_programs_of_one_that_takes_too_long_are_not_waited_for(tmp_path):
+    pid, program = tmp_path / "pid", "echo early; sleep 300 & echo $! > $0; wait"
+    with pytest.raises(TimeoutExpired) as expired:
+        run(["sh", "-c", program, pid], capture_output=True, text=True, timeout=1)
+    said: Any = expired.value
+    assert said.stdout in ("early\n", "") and said.stderr == ""
+    if pid.exists():
+        os.kill(int(pid.read_text()), signal.SIGKILL)  # it still runs
+
+
 def test_the_end_of_a_scope_or_a_cancellation_kills_it():
     with pytest.raises(TimeoutError), grt.timeout(0.05):
         run(["sleep", "60"], capture_output=True)
@@ -126,8 +137,9 @@ def test_communicate_goes_on_after_a_timeout_and_loses_nothing():
     program = "import sys, time; print('one', flush=True); time.sleep(0.3); print(sys.stdin.read())"
     process = Popen([PYTHON, "-c", program], stdin=PIPE, stdout=PIPE)
     with process:
-        with pytest.raises(TimeoutExpired):
+        with pytest.raises(TimeoutExpired) as expired:
             process.communicate(b"two", timeout=0.01)
+        assert expired.value.stdout in (b"one\n", b"") and expired.value.stderr is None
         assert process.communicate() == (b"one\ntwo\n", None)
 
 

@@ -44,7 +44,8 @@ class Popen:
     """
 
     __slots__ = (
-        "_collecting", "_encoding", "_ends", "_errors", "_exit", "_process", "_writing", "stderr", "stdin", "stdout",
+        "_collecting", "_encoding", "_ends", "_errors", "_exit", "_found", "_process", "_writing", "stderr", "stdin",
+        "stdout",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +66,7 @@ class Popen:
         self._errors = errors or "strict"
         self._ends: dict[str, FDConn] = {}  # ours of the pipes
         self._collecting: dict[str, Goroutine] = {}  # by whom `communicate` reads
+        self._found: dict[str, bytearray] = {}  # what they have read
         self._writing: Goroutine | None = None
         self._exit: NetFD | None = None  # readable when the program has ended
         theirs = {"stdin": stdin, "stdout": stdout, "stderr": stderr}
@@ -147,24 +149,27 @@ class Popen:
     def communicate(self, input: Any = None, timeout: float | None = None) -> tuple[Any, Any]:
         """Writes input, reads all that it prints and waits for its end; returns (stdout, stderr), None without a pipe.
 
-        Raises TimeoutExpired after timeout seconds: call it again, and nothing is lost.
+        Raises TimeoutExpired, with what it has printed, after timeout seconds: call it again, and nothing is lost.
         """
         if self._writing is None and "stdin" in self._ends:
             self._writing = go(self._write_input, input)
         for name in ("stdout", "stderr"):
             if name in self._ends and name not in self._collecting:
-                self._collecting[name] = go(collect, self._ends[name])
+                self._found[name] = bytearray()
+                self._collecting[name] = go(collect, self._ends[name], self._found[name])
         with time_limit(timeout) as limit:
             try:
-                found = {name: g.result() for name, g in self._collecting.items()}
+                for g in self._collecting.values():
+                    g.result()
                 if self._writing is not None:
                     self._writing.result()
                 self._wait()
             except TimeoutError:
                 if not limit.expired or timeout is None:
                     raise
-                raise TimeoutExpired(self.args, timeout) from None
-        return self._decoded(found.get("stdout")), self._decoded(found.get("stderr"))
+                printed = (self._printed(name, "replace") for name in ("stdout", "stderr"))
+                raise TimeoutExpired(self.args, timeout, *printed) from None
+        return self._printed("stdout", self._errors), self._printed("stderr", self._errors)
 
     def _write_input(self, input: Any) -> None:
         with self._ends["stdin"] as end:
@@ -174,10 +179,14 @@ class Popen:
                 except BrokenPipeError:  # it does not want all
                     pass
 
-    def _decoded(self, data: bytes | None) -> Any:
-        if data is None or self._encoding is None:
-            return data
-        return data.decode(self._encoding, self._errors).replace("\r\n", "\n").replace("\r", "\n")
+    def _printed(self, name: str, errors: str) -> Any:
+        """What `communicate` has read of it until now."""
+        data = self._found.get(name)
+        if data is None:
+            return None
+        if self._encoding is None:
+            return bytes(data)
+        return data.decode(self._encoding, errors).replace("\r\n", "\n").replace("\r", "\n")
 
     def send_signal(self, number: int) -> None:
         """Sends it a signal, if it has not ended."""
@@ -224,12 +233,10 @@ class Popen:
             self._release()
 
 
-def collect(end: FDConn) -> bytes:
-    """All that is printed, to the end."""
-    found = bytearray()
+def collect(end: FDConn, found: bytearray) -> None:
+    """Adds to found all that is printed, to the end."""
     for data in end:
         found += data
-    return bytes(found)
 
 
 def run(
@@ -257,13 +264,8 @@ def run(
     process = Popen(args, **options)
     try:
         out, err = process.communicate(input, timeout)
-    except TimeoutExpired as expired:
-        process.kill()
-        expired.stdout, expired.stderr = process.communicate()
-        process._release()
-        raise
     except BaseException:
-        process._end_now()
+        process._end_now()  # and waits for nothing else: what it has started may hold its pipes for long
         raise
     process._release()
     status = process._wait()
