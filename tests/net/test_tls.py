@@ -217,6 +217,37 @@ def test_what_is_no_tls_is_refused_with_an_alert(said):
                 pass
 
 
+def test_a_server_is_not_upset_by_what_is_no_tls_nor_by_who_leaves_without_goodbye(serve, monkeypatch, caplog):
+    reported: list[Any] = []
+    monkeypatch.setattr(grt, "excepthook", reported.append)
+    served = []
+
+    def handler(conn):
+        echo(conn)
+        served.append(conn)
+
+    address = serve(handler)
+    with grt.dial("tcp", address) as scanner:
+        scanner.write(b"GET / HTTP/1.0\r\n\r\n")
+        scanner.close_write()
+        assert drained(scanner)
+    grt.dial("tcp", address).close()
+    with grt.dial("tcp", address) as transport:
+        rude = grt.start_tls(transport, client_context(), server_hostname="localhost")
+        rude.write(b"spam")
+        assert rude.read() == b"spam"
+        transport.close_write()
+        assert drained(transport)
+        rude.close()
+    with dial(address, server_hostname="localhost") as polite:
+        polite.write(b"spam")
+        polite.close_write()
+        assert b"".join(polite) == b"spam"
+    assert not reported and len(served) == 1
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "handshake has failed" in caplog.text and str(address[1]) in caplog.text
+
+
 def test_a_reset_ends_the_handshake_and_a_read():
     with grt.listen("tcp", "127.0.0.1:0", tls=server_context()) as listener:
         client = grt.dial("tcp", listener.addr)

@@ -92,7 +92,7 @@ MAY_IMPORT = {
     "vm.program": "vm.errors vm.machine _core.go _core.goroutine",
     "vm.workers": "vm.machine _core.chan _core.errors _core.go _core.goroutine _core.semaphore",
     "vm": "vm.errors vm.machine vm.pool vm.program",
-    "net.server": "address net.conn net.networks net.listener signal vm.workers "
+    "net.server": "address net.conn net.networks net.listener net.tls signal vm.workers "
     "_core.chan _core.errors _core.go _core.goroutine _core.select _core.semaphore _core.timers",
     "net": "net.conn net.listener net.memory net.networks net.packet net.resolver net.server net.stdio net.tcp net.tls "
     "net.unix",

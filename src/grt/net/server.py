@@ -25,6 +25,7 @@ from grt.address import Address
 from grt.net.conn import Conn
 from grt.net.listener import Listener
 from grt.net.networks import listen
+from grt.net.tls import GONE, warn_of_handshake
 from grt.vm.workers import Workers
 
 __all__ = ["Server"]
@@ -53,7 +54,8 @@ class Server:
     0
 
     The connection is closed when the handler returns. An exception that it raises is reported through
-    grt.excepthook, unless it only says that the peer has gone, and the others are served on.
+    grt.excepthook, unless it only says that the peer has gone, and the others are served on. A TLS handshake that
+    fails is the peer's affair: a line of the logger "grt", a warning.
 
     limit is how many connections are served at a time: the others wait to be accepted. A handler that answers
     requests says by `next_request` when it waits for one; idle_timeout is how many seconds it may wait then. From the
@@ -191,13 +193,16 @@ class Server:
         conn = served.conn
         try:
             self.handler(conn)
-        except ConnectionError:  # the peer has gone
+        except GONE:
             pass
         except Closed:
             if not conn.closed:
                 raise
         except TimeoutError:
             if not served.limited:
+                raise
+        except OSError as error:
+            if not warn_of_handshake(conn, error):
                 raise
         finally:
             self.finish(conn)
@@ -244,7 +249,7 @@ class Server:
                 conn.set_write_deadline(now() + self.write_timeout)
             served.limited = self.read_timeout is not None or self.write_timeout is not None
             return True
-        except (Closed, ConnectionError, TimeoutError):
+        except (Closed, *GONE, TimeoutError):
             return False
         finally:
             served.waits = False

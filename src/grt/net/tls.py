@@ -12,7 +12,9 @@ from grt.net.listener import Listener
 from grt.net.sealed import PIECE, Sealed
 from grt.scope import timeout as time_limit
 
-__all__ = ["TLSConn", "client_context", "shake_hands", "start_tls", "wrap_listener"]
+__all__ = ["GONE", "TLSConn", "client_context", "shake_hands", "start_tls", "warn_of_handshake", "wrap_listener"]
+
+GONE = ConnectionError, ssl.SSLEOFError  # how it is said that a peer has gone: by a reset, or without its goodbye
 
 
 class TLSConn(Sealed, Conn):
@@ -223,3 +225,13 @@ def wrap_listener(listener: Listener, context: ssl.SSLContext) -> Listener:
         raise TypeError(f"tls is an ssl.SSLContext, not {context!r}")
     listener.wrap = lambda conn: TLSConn(conn, context, server_side=True)
     return listener
+
+
+def warn_of_handshake(conn: Conn, error: OSError) -> bool:
+    """Logs error, if that is how conn's handshake has failed; returns whether it is."""
+    if not isinstance(error, ssl.SSLError) or error.filename != conn.describe():
+        return False
+    import logging  # not before it is needed: it takes a while to import
+
+    logging.getLogger("grt").warning("%s: the handshake has failed: %s", error.filename, error)
+    return True

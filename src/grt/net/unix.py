@@ -66,9 +66,10 @@ class UnixConn(Conn):
         """
         if not 0 < len(fds) <= MOST:
             raise ValueError(f"1 to {MOST} descriptors can be sent at once, not {len(fds)}")
+        data = bytes(memoryview(data))  # what is none, as the descriptors in the second place, is told here
         if not data:
             raise ValueError("descriptors travel with data: at least one byte")
-        numbers = array.array("i", fds)
+        numbers = array.array("i", list(fds))
         raw, sent = self.raw, 0
 
         def send() -> bool | None:
