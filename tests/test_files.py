@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -98,3 +99,31 @@ def test_goroutines_run_while_one_waits_for_a_line_of_input():
     tell(child, "spam\n")
     status, out, err = finish(child)
     assert (status, out) == (0, "got spam\n"), err
+
+
+@pytest.mark.parametrize("mode", ["r", "rb"])
+def test_what_comes_after_an_iteration_goes_on_behind_the_last_line_that_it_gave(tmp_path, mode):
+    path = tmp_path / "lines"
+    lines = [f"line {number}\n" for number in range(20_000)]
+    path.write_text("".join(lines))
+    wanted: Any = lines if mode == "r" else [line.encode() for line in lines]
+    with grt.open(path, mode) as file:
+        assert next(file) == wanted[0]
+        for line in file:
+            if line == wanted[9000]:
+                break
+        assert file.readline() == wanted[9001] and next(iter(file)) == wanted[9002]
+        place = file.tell()
+        assert list(file) == wanted[9003:] and file.read() == wanted[0][:0]
+        file.seek(place)
+        assert next(file) == wanted[9003] and file.readlines(1) == wanted[9004:9005]
+        assert next(file) == wanted[9005] and len(file.read()) == sum(map(len, wanted[9006:]))
+
+
+def test_lines_of_a_pipe_are_given_as_they_come():
+    reader, writer = os.pipe()
+    with grt.open(reader) as file, open(writer, "w") as far:
+        for line in ("one\n", "two\n"):
+            far.write(line)
+            far.flush()
+            assert next(file) == line

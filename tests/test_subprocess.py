@@ -122,6 +122,24 @@ def test_a_conversation_in_text():
         cat.stdin.close()
 
 
+def test_a_file_of_text_closes_the_pipe_with_what_it_holds():
+    with Popen(["cat"], stdin=PIPE, stdout=PIPE, text=True) as cat:
+        cat.stdin.write("no newline")
+        cat.stdin.close()
+        assert cat.stdout.read() == "no newline"
+    cat = Popen(["cat"], stdin=PIPE, stdout=PIPE, text=True)
+    cat.stdin.write("be")
+    assert cat.communicate("gun\n") == ("begun\n", None)
+    cat.__exit__()
+
+
+def test_the_end_of_a_block_writes_what_a_file_of_text_holds(tmp_path):
+    said = tmp_path / "said"
+    with Popen(["sh", "-c", 'cat > "$0"', said], stdin=PIPE, text=True) as cat:
+        cat.stdin.write("no newline")
+    assert said.read_text() == "no newline"
+
+
 def test_wait_has_a_timeout_and_several_may_wait():
     with Popen(["sleep", "60"]) as sleeping:
         with pytest.raises(TimeoutExpired):

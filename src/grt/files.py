@@ -24,10 +24,12 @@ class File:
     One that is cancelled, or whose time is over, leaves a call to end by itself: what that reads is lost.
     """
 
-    __slots__ = ("__weakref__", "_file", "_turn")
+    __slots__ = ("__weakref__", "_ahead", "_batch", "_file", "_turn")
 
     def __init__(self, file: Any) -> None:
         self._file = file
+        self._ahead: list[Any] = []  # lines that iteration has read and not given yet, the next one last
+        self._batch = 0, 0  # where these lines begin, and how many were read at once
         self._turn = Mutex()  # whose turn it is
 
     @property
@@ -37,6 +39,8 @@ class File:
 
     def _call(self, fn: Callable[..., Any], *args: Any) -> Any:
         with self._turn:
+            if self._ahead:
+                blocking(self._step_back)
             return blocking(fn, *args)
 
     def read(self, size: int = -1) -> Any:
@@ -58,9 +62,36 @@ class File:
         return count
 
     def __iter__(self) -> Iterator[Any]:
-        """The lines, read many at a time."""
-        while lines := self.readlines(BATCH):
-            yield from lines
+        """The lines. Of a file on a disk many are read at a time; any other call goes on behind the last one given."""
+        return self
+
+    def __next__(self) -> Any:
+        with self._turn:
+            if not self._ahead:
+                blocking(self._read_ahead)
+            if not self._ahead:
+                raise StopIteration
+            return self._ahead.pop()
+
+    def _read_ahead(self) -> None:
+        file, size, lines = self.wrapped, 0, []
+        try:
+            start, most = file.tell(), BATCH
+        except OSError:  # a pipe; or a file of text whose readlines has been asked for some of its lines
+            start, most = 0, 1
+        while size < most and (line := file.readline()):
+            size += len(line)
+            lines.append(line)
+        self._batch = start, len(lines)
+        self._ahead = lines[::-1]
+
+    def _step_back(self) -> None:
+        """Makes the file's place that of the iteration."""
+        start, count = self._batch
+        self.wrapped.seek(start)
+        for _ in range(count - len(self._ahead)):
+            self.wrapped.readline()
+        self._ahead = []
 
     def write(self, data: Any) -> int:
         """Writes all of data; returns how much that was."""

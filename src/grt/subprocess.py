@@ -8,6 +8,7 @@ Invariants: a child that `run` has started has ended when it returns or raises, 
 Threads: any.
 """
 
+import io
 import locale
 import os
 import subprocess
@@ -18,6 +19,7 @@ from grt._core.errors import Closed
 from grt._core.go import go
 from grt._core.goroutine import Goroutine
 from grt._core.netfd import NetFD
+from grt.net.conn import ConnFile
 from grt.net.stdio import FDConn
 from grt.offload import blocking
 from grt.scope import timeout as time_limit
@@ -95,8 +97,9 @@ class Popen:
         end = self._ends.get(name)
         if end is None or self._encoding is None:
             return end
-        line_buffering = {"line_buffering": True} if mode == "w" else {}
-        return end.makefile(mode, encoding=self._encoding, errors=self._errors, **line_buffering)
+        raw = EndFile(end, {mode})
+        buffered = io.BufferedWriter(raw) if mode == "w" else io.BufferedReader(raw)
+        return io.TextIOWrapper(buffered, self._encoding, self._errors, line_buffering=mode == "w")
 
     @property
     def args(self) -> Any:
@@ -172,12 +175,13 @@ class Popen:
         return self._printed("stdout", self._errors), self._printed("stderr", self._errors)
 
     def _write_input(self, input: Any) -> None:
-        with self._ends["stdin"] as end:
-            if input:
-                try:
-                    end.write(input if self._encoding is None else input.encode(self._encoding, self._errors))
-                except BrokenPipeError:  # it does not want all
-                    pass
+        with self._ends["stdin"]:
+            try:
+                if input:
+                    self.stdin.write(input)
+                self.stdin.close()  # after what a file of text still holds
+            except BrokenPipeError:  # it does not want all
+                pass
 
     def _printed(self, name: str, errors: str) -> Any:
         """What `communicate` has read of it until now."""
@@ -226,11 +230,25 @@ class Popen:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._close_ends()
         try:
-            self.wait()
+            if self.stdin is not None:
+                self.stdin.close()  # a file of text still holds something
         finally:
-            self._release()
+            self._close_ends()
+            try:
+                self.wait()
+            finally:
+                self._release()
+
+
+class EndFile(ConnFile):
+    """The file under one of text: it is all that the program has of the pipe, so that closes with it."""
+
+    __slots__ = ()
+
+    def close(self) -> None:
+        self.conn.close()
+        super().close()
 
 
 def collect(end: FDConn, found: bytearray) -> None:

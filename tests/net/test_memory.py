@@ -3,6 +3,7 @@
 import errno
 import gc
 import io
+import os
 import time
 
 import pytest
@@ -78,3 +79,39 @@ def test_nothing_is_lost_to_a_buffer_that_cannot_be_changed():
         with pytest.raises(TypeError, match="read-only"):
             far.read_into(b"??")
         assert far.read() == b"hello"
+
+
+def test_a_file_cannot_be_read_again_after_a_deadline():
+    """What its buffer had of the line is lost: that must not pass unnoticed."""
+    near, far = grt.pipe()
+    with near, far:
+        file = near.makefile("rb")
+        far.write(b"par")
+        near.set_read_deadline(time.monotonic() + 0.01)
+        with pytest.raises(TimeoutError):
+            file.readline()
+        near.set_read_deadline(None)
+        far.write(b"tial\n")
+        with pytest.raises(OSError, match="in the midst of a read"):
+            file.readline()
+        file.close()
+
+
+def test_a_pipe_is_sent_as_a_file():
+    near, far = grt.pipe()
+    reader, writer = os.pipe()
+    os.write(writer, b"hello")
+    os.close(writer)
+    with near, far, open(reader, "rb") as file:
+        assert near.send_file(file) == 5 and far.read() == b"hello"
+
+
+@pytest.mark.parametrize("ends", [grt.pipe, grt.os_pipe])
+def test_no_write_is_tried_once_it_is_closed(ends):
+    near, far = ends()
+    near.close()
+    far.close()
+    with pytest.raises(grt.Closed):
+        near.try_write(b"x")
+    with pytest.raises(grt.Closed):
+        far.try_write(b"x")

@@ -137,8 +137,9 @@ def test_a_broadcast_has_to_be_allowed():
             assert near.recv() == b"x"
 
 
-def test_a_group_receives_what_is_sent_to_it_until_it_is_left():
-    with grt.listen_packet("udp4", ":0") as member, grt.listen_packet("udp4", ":0") as near:
+@pytest.mark.parametrize("network", ["udp4", "udp"])
+def test_a_group_receives_what_is_sent_to_it_until_it_is_left(network):
+    with grt.listen_packet("udp4", ":0") as member, grt.listen_packet(network, ":0") as near:
         member.join_group(GROUP, "lo")
         near.set_multicast("lo", hops=0)
         near.send_to(b"to all", (GROUP, member.addr[1]))
@@ -202,3 +203,17 @@ def test_raw_is_the_socket(packets):
         packets.raw.recv(1)
     packets.set_read_buffer(100_000)
     assert packets.raw.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) >= 100_000
+
+
+def test_a_file_of_unix_datagrams_is_removed_by_who_has_made_it_alone(tmp_path):
+    path = str(tmp_path / "socket")
+    first = grt.listen_packet("unixgram", path)
+    os.unlink(path)
+    second = grt.listen_packet("unixgram", path)
+    first.close()
+    assert os.path.exists(path)
+    second.close()
+    assert not os.path.exists(path)
+    with pytest.raises(FileNotFoundError):
+        grt.dial_packet("unixgram", str(tmp_path / "nobody"), local=path)
+    assert not os.path.exists(path)

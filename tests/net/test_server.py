@@ -1,8 +1,10 @@
 """grt.Server: who is served, how many at a time, for how long, and how it ends."""
 
 import contextlib
+import gc
 import signal
 import time
+from typing import Any
 
 import pytest
 
@@ -87,6 +89,18 @@ def test_a_client_that_resets_is_not_worth_a_report(start, listener, capfd):
         conn.abort()
     wait_for(lambda: server.connections == 0)
     assert capfd.readouterr().err == ""
+
+
+def test_a_backend_that_is_not_there_is_worth_a_report(start, listener, monkeypatch):
+    reported: list[Any] = []
+    monkeypatch.setattr(grt, "excepthook", reported.append)
+    with grt.listen("tcp", "127.0.0.1:0") as unused:
+        nobody = unused.addr
+    start(lambda conn: grt.dial("tcp", nobody))
+    with dial(listener) as conn:
+        assert conn.read() == b""
+    wait_for(lambda: gc.collect() is not None and reported)  # a failed dial is a circle in the pure build
+    assert isinstance(reported[0].error, ConnectionRefusedError)
 
 
 def test_the_limit_keeps_others_waiting_until_one_has_gone(start, listener):

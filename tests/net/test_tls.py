@@ -158,6 +158,21 @@ def test_a_live_connection_goes_over_to_tls():
     assert near.closed and far.closed
 
 
+def test_no_more_is_tried_while_something_is_left_to_be_sent():
+    near, far = grt.pipe()
+    serving = grt.go(grt.start_tls, far, server_context(), True)
+    tls = grt.start_tls(near, client_context(), server_hostname="localhost")
+    with tls, serving.result() as other:
+        tried = [tls.try_write(bytes(100_000)) for _ in range(10)]
+        assert tried[0] == 100_000 and sum(tried) < 500_000 and tried[-1] == 0
+        writing = grt.go(tls.write, b"the end")  # which sends what is left first
+        assert other.read_exactly(sum(tried) + 7) == bytes(sum(tried)) + b"the end"
+        writing.result()
+        tls.close()
+        with pytest.raises(grt.Closed):
+            tls.try_write(b"x")
+
+
 # -- how it ends
 
 

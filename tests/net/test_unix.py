@@ -66,6 +66,27 @@ def test_a_live_server_is_not_replaced_nor_is_a_file(path):
 
 
 @pytest.mark.skipif(not LINUX, reason="Linux's")
+def test_a_file_that_is_called_as_a_name_without_a_file_stays(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "@grt-test").write_text("precious")
+    grt.listen("unix", "@grt-test").close()
+    grt.listen_packet("unixgram", "@grt-test").close()
+    assert (tmp_path / "@grt-test").read_text() == "precious"
+
+
+def test_what_was_read_before_is_not_overtaken_by_descriptors(pair):
+    near, far = pair
+    near.write(b"line\nrest")
+    far.read_line()
+    with open(os.devnull) as one, open(os.devnull) as other:
+        near.send_fds([one.fileno(), other.fileno()], b"FD")
+    assert far.recv_fds() == ([], b"rest")
+    fds, data = far.recv_fds(most=1)
+    for fd in fds:
+        os.close(fd)
+    assert (len(fds), data) == (1, b"FD")
+
+
 def test_a_name_without_a_file():
     name = f"@grt-test-{os.getpid()}"
     with grt.listen("unix", name) as listener, grt.dial("unix", name) as near, listener.accept() as far:

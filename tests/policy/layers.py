@@ -97,7 +97,7 @@ MAY_IMPORT = {
     "net": "net.conn net.listener net.memory net.networks net.packet net.resolver net.server net.stdio net.tcp net.tls "
     "net.unix",
     "files": "offload _core.semaphore",
-    "subprocess": "net.stdio offload scope _core.errors _core.go _core.goroutine _core.netfd",
+    "subprocess": "net.conn net.stdio offload scope _core.errors _core.go _core.goroutine _core.netfd",
     # The top.
     "grt": "context debug executor files goroutine groups net offload parallel scope signal subprocess testing sync "
     "version vm "

@@ -16,7 +16,7 @@ from grt._core.stream import Stream, octets
 from grt.address import show
 from grt.net.endpoint import Endpoint
 
-__all__ = ["Conn"]
+__all__ = ["Conn", "ConnFile"]
 
 PIECE = 262144  # bytes of a file that are read at a time where the kernel cannot send it by itself
 AT_ONCE = 1 << 30  # bytes that sendfile is asked for at most: more than a call ever sends
@@ -117,7 +117,7 @@ class Conn(Stream, Endpoint):
             error.sent = progress.sent  # type: ignore[attr-defined]
             raise
         finally:
-            if hasattr(file, "seek"):
+            if can_seek(file):
                 file.seek(offset + progress.sent)
         return progress.sent
 
@@ -142,7 +142,7 @@ class Conn(Stream, Endpoint):
 
     def send_by_hand(self, progress: "Progress") -> None:
         file = progress.file
-        if hasattr(file, "seek"):
+        if can_seek(file):
             file.seek(progress.offset + progress.sent)
         while wanted := progress.next(PIECE):
             data = file.read(wanted)
@@ -159,7 +159,8 @@ class Conn(Stream, Endpoint):
         """A file over this connection, as socket.makefile gives one: for libraries that want a file.
 
         mode is "r", "w" or "rw", with "b" for bytes; text modes take open's encoding, errors and newline. Closing the
-        file leaves the connection open. One goroutine at a time may use it.
+        file leaves the connection open. One goroutine at a time may use it. After a TimeoutError, of a deadline say, it
+        can be read no more, as with the standard library's.
         """
         kinds = set(mode) - {"b"}
         if not kinds or kinds - {"r", "w"} or len(set(mode)) != len(mode):
@@ -183,6 +184,10 @@ class Conn(Stream, Endpoint):
         return f"{self.network} {show(self.local)}->{remote}" if self.local else f"{self.network} {remote}"
 
 
+def can_seek(file: Any) -> bool:
+    return hasattr(file, "seek") and (not hasattr(file, "seekable") or bool(file.seekable()))
+
+
 class Progress:
     """How far a file has been sent."""
 
@@ -202,11 +207,12 @@ class Progress:
 class ConnFile(io.RawIOBase):
     """The unbuffered file under what `makefile` returns."""
 
-    __slots__ = ("conn", "kinds")
+    __slots__ = ("conn", "kinds", "late")
 
     def __init__(self, conn: Conn, kinds: set[str]) -> None:
         self.conn = conn
         self.kinds = kinds
+        self.late = False  # whether a read was cut short by its deadline: what the buffer above had of it is lost
 
     def readable(self) -> bool:
         return "r" in self.kinds
@@ -218,7 +224,13 @@ class ConnFile(io.RawIOBase):
         return self.conn.fileno()
 
     def readinto(self, buffer: Any) -> int:
-        return self.conn.read_into(buffer)
+        if self.late:
+            raise OSError("a deadline has passed in the midst of a read, which a file cannot take up again")
+        try:
+            return self.conn.read_into(buffer)
+        except TimeoutError:
+            self.late = True
+            raise
 
     def write(self, data: Any) -> int:
         self.conn.write(data)

@@ -88,6 +88,8 @@ class PipeConn(Layered, Conn):
         return count
 
     def try_write(self, data: Any) -> int:
+        if self.closed:
+            raise self.closed_error()
         return self.push(memoryview(data))
 
     def close_write(self) -> None:

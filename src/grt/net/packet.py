@@ -15,7 +15,7 @@ from grt._core.errors import Closed
 from grt.address import Address, show, split
 from grt.net.endpoint import Endpoint
 from grt.net.resolver import resolve
-from grt.net.unix import packed_path, shown_path
+from grt.net.unix import identity, packed_path, remove, shown_path
 
 __all__ = ["PacketConn", "UDPConn", "UnixPacketConn", "dial_packet", "listen_packet"]
 
@@ -144,10 +144,11 @@ class UDPConn(PacketConn):
         """How it sends to groups: from which interface, over how many routers, and whether this machine hears it."""
         index = 0 if interface is None else socket.if_nametoindex(interface)
         raw = self.raw
-        if self.family == socket.AF_INET:
+        if self.family == socket.AF_INET or not raw.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY):
             raw.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, hops)
             raw.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, loop)
             raw.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, struct.pack("=4s4si", bytes(4), bytes(4), index))
+        if self.family == socket.AF_INET:
             return
         raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, hops)
         raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, loop)
@@ -157,12 +158,13 @@ class UDPConn(PacketConn):
 class UnixPacketConn(PacketConn):
     """A socket for Unix datagrams; closing it removes the file that it has made."""
 
-    __slots__ = ("file",)
+    __slots__ = ("file", "made")
 
     network = "unixgram"
 
-    def __init__(self, made: socket.socket, peer: Any, file: str | None) -> None:
+    def __init__(self, made: socket.socket, peer: Any, file: str) -> None:
         self.file = file
+        self.made = identity(file)  # device and inode of its file, as for a UnixListener
         super().__init__(made, peer)
 
     def target(self, address: Any) -> str:
@@ -170,9 +172,8 @@ class UnixPacketConn(PacketConn):
 
     def close(self) -> None:
         """Closes it; who is blocked on it gets grt.Closed."""
-        file, self.file = self.file, None
-        if file is not None and os.path.exists(file):
-            os.unlink(file)
+        made, self.made = self.made, None
+        remove(self.file, made)
         super().close()
 
 
@@ -229,10 +230,18 @@ def udp(network: str, family: int, local: Address | None, peer: Address | None, 
 def unix_packets(local: Any, peer: Any) -> UnixPacketConn:
     file, there = (None if path is None else os.fspath(path) for path in (local, peer))
     made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    bound = None
     try:
         made.settimeout(0)
-        connect(made, "unixgram", file and packed_path(file), there and packed_path(there))
-        return UnixPacketConn(made, there, None if file is None or file.startswith(("@", "\0")) else file)
+        if file is not None:
+            connect(made, "unixgram", packed_path(file), None)
+            bound = identity(file)
+        if there is not None:
+            connect(made, "unixgram", None, packed_path(there))
+        return UnixPacketConn(made, there, file or "")
+    except OSError:
+        remove(file or "", bound)
+        raise
     finally:
         made.close()
 

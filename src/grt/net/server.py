@@ -193,8 +193,9 @@ class Server:
         conn = served.conn
         try:
             self.handler(conn)
-        except GONE:
-            pass
+        except GONE as error:
+            if str(error.filename).startswith("dial "):  # it is another that is not there
+                raise
         except Closed:
             if not conn.closed:
                 raise

@@ -37,6 +37,8 @@ class FDConn(Layered, Conn):
             return 0
 
     def try_write(self, data: Any) -> int:
+        if self.closed:
+            raise self.closed_error()
         return self.push(data)
 
     def writev(self, buffers: Any) -> None:

@@ -115,7 +115,12 @@ class TLSConn(Sealed, Conn):
             self.sending.unlock()
 
     def try_write(self, data: Any) -> int:
-        count = self.tls.write(data) if self.shaken else 0
+        if self.closed:
+            raise self.closed_error()
+        self.try_flush()
+        if not self.shaken or self.unsent:
+            return 0
+        count: int = self.tls.write(data)
         self.try_flush()
         return count
 

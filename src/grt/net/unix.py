@@ -86,7 +86,9 @@ class UnixConn(Conn):
         ([], b"") is the end of the stream. The descriptors are the caller's to close; no program that is started
         inherits them.
         """
-        room = socket.CMSG_SPACE(most * array.array("i").itemsize)
+        if self.buffered:  # it came before
+            return [], self.read(size)
+        room = socket.CMSG_LEN(most * array.array("i").itemsize)
         raw = self.raw
 
         def receive() -> Any:
@@ -120,8 +122,7 @@ class UnixListener(Listener):
 
     def close(self) -> None:
         made, self.made = self.made, None
-        if made is not None and made == identity(self.addr):
-            os.unlink(self.addr)
+        remove(self.addr, made)
         super().close()
 
 
@@ -189,8 +190,16 @@ def shown_path(path: Any) -> str:
     return "@" + text[1:] if text.startswith("\0") else text
 
 
+def remove(path: str, made: tuple[int, int] | None) -> None:
+    """Removes the file at path, if it is the one that was made; None if none was."""
+    if made is not None and made == identity(path):
+        os.unlink(path)
+
+
 def identity(path: str) -> tuple[int, int] | None:
-    """Device and inode of the file at path, None if there is none."""
+    """Device and inode of the file at path, None if there is none: an abstract address has none."""
+    if path.startswith("@"):
+        return None
     try:
         found = os.stat(path)
     except (OSError, ValueError):
