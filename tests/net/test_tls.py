@@ -263,6 +263,18 @@ def test_a_server_is_not_upset_by_what_is_no_tls_nor_by_who_leaves_without_goodb
     assert "handshake has failed" in caplog.text and str(address[1]) in caplog.text
 
 
+def test_a_shutdown_does_not_wait_for_a_client_that_never_begins_its_handshake():
+    listener = grt.listen("tcp", "127.0.0.1:0", tls=server_context())
+    server = grt.Server(echo)
+    serving = grt.go(server.serve, listener)
+    with grt.dial("tcp", listener.addr) as scanner, grt.timeout(60):
+        while server.connections == 0:
+            grt.sleep(0.001)
+        assert server.shutdown() == 0
+        assert scanner.read() == b""
+    serving.result()
+
+
 def test_a_reset_ends_the_handshake_and_a_read():
     with grt.listen("tcp", "127.0.0.1:0", tls=server_context()) as listener:
         client = grt.dial("tcp", listener.addr)

@@ -64,8 +64,8 @@ class TLSConn(Sealed, Conn):
 
     @property
     def idle(self) -> bool:
-        """Whether a goroutine waits for the first byte of whatever comes next."""
-        return not self.early and not self.incoming.pending and self.shaken and self.transport.idle
+        """Whether a goroutine waits for the first byte of whatever comes next, be it the peer's part of a handshake."""
+        return not self.early and not self.incoming.pending and self.transport.idle
 
     def describe(self) -> str:
         return f"tls over {self.transport.describe()}"
