@@ -223,3 +223,27 @@ def test_a_thousand_connections_are_served_at_once(listener):
         client.result()
     listener.close()
     server.result()
+
+
+def link_local():
+    """An address of this machine's that is one only together with its interface."""
+    try:
+        with open("/proc/net/if_inet6") as addresses:
+            for line in addresses:
+                digits, _, _, scope, _, interface = line.split()
+                if scope == "20":
+                    host = socket.inet_ntop(socket.AF_INET6, bytes.fromhex(digits))
+                    with socket.socket(socket.AF_INET6) as probe:
+                        probe.bind((host, 0, 0, socket.if_nametoindex(interface)))
+                    return f"{host}%{interface}"
+    except OSError:
+        pass
+    pytest.skip("this machine has no link-local address")
+
+
+def test_an_address_of_a_link_goes_with_its_interface():
+    host = link_local()
+    assert grt.lookup(host) == [host]
+    with grt.listen("tcp", f"[{host}]:0") as listener, grt.dial("tcp", listener.addr) as near, listener.accept() as far:
+        near.write(b"hello")
+        assert far.read() == b"hello" and listener.addr[0] == near.remote_addr[0] == far.remote_addr[0] == host

@@ -9,6 +9,7 @@ import pytest
 
 import grt
 from tests.goroutines import blocked
+from tests.net.test_dial import link_local
 
 GROUP = "239.255.77.77"
 
@@ -217,3 +218,13 @@ def test_a_file_of_unix_datagrams_is_removed_by_who_has_made_it_alone(tmp_path):
     with pytest.raises(FileNotFoundError):
         grt.dial_packet("unixgram", str(tmp_path / "nobody"), local=path)
     assert not os.path.exists(path)
+
+
+def test_an_address_of_a_link_goes_with_its_interface():
+    host = link_local()
+    with grt.listen_packet("udp", f"[{host}]:0") as far, grt.dial_packet("udp", far.addr) as near:
+        near.send(b"ping")
+        data, sender = far.recv_from()
+        assert data == b"ping" and sender[0] == far.addr[0] == host
+        far.send_to(b"pong", sender)
+        assert near.recv() == b"pong"

@@ -14,7 +14,7 @@ from typing import Any
 from grt._core.errors import Closed
 from grt.address import Address, show, split
 from grt.net.endpoint import Endpoint
-from grt.net.resolver import resolve
+from grt.net.resolver import numeric_host, resolve
 from grt.net.unix import identity, packed_path, remove, shown_path
 
 __all__ = ["PacketConn", "UDPConn", "UnixPacketConn", "dial_packet", "listen_packet"]
@@ -115,8 +115,8 @@ class UDPConn(PacketConn):
         self.family = made.family
         super().__init__(made, peer)
 
-    def target(self, address: Any) -> Address:
-        return numeric(split(address), self.family)
+    def target(self, address: Any) -> Any:
+        return socket_address(numeric(split(address), self.family))
 
     def set_broadcast(self, on: bool) -> None:
         """Whether it may send to a broadcast address (no, at first)."""
@@ -252,10 +252,10 @@ def connect(made: socket.socket, network: str, local: Any, peer: Any) -> None:
     try:
         if local is not None:
             what = f"listen {network} {show(local)}"
-            made.bind(local)
+            made.bind(socket_address(local))
         if peer is not None:
             what = f"dial {network} {show(peer)}"
-            made.connect(peer)
+            made.connect(socket_address(peer))
     except OSError as error:
         error.filename = what
         raise
@@ -272,10 +272,18 @@ def numeric(address: Address, family: int) -> Address:
     return (f"::ffff:{host}" if found != family else host), port
 
 
+def socket_address(address: Any) -> Any:
+    """address as the socket module takes it: there IPv6's scope is no part of the host."""
+    if not isinstance(address, tuple) or "%" not in address[0]:
+        return address
+    host, _, scope = address[0].partition("%")
+    return host, address[1], 0, int(scope) if scope.isdigit() else socket.if_nametoindex(scope)
+
+
 def plain(address: Any) -> Any:
     """An address as grt gives them: (host, port) without IPv6's flow and scope, which is in the host; a path."""
     if isinstance(address, tuple):
-        host, port = address[:2]
+        host, port = numeric_host(address), address[1]
         return (host[7:] if host.startswith("::ffff:") and "." in host else host), port
     return shown_path(address or "")
 

@@ -8,13 +8,14 @@ Threads: any; `guard` protects what is being asked.
 import os
 import socket
 import threading
+from typing import Any
 
 from grt._core.semaphore import Semaphore
 from grt.offload import blocking
 from grt.scope import timeout as time_limit
 from grt.sync import Event
 
-__all__ = ["Found", "lookup", "resolve"]
+__all__ = ["Found", "lookup", "numeric_host", "resolve"]
 
 LIMIT = 32  # questions at once: a resolver that hangs leaves the other half of the pool to others
 AT_ONCE = Semaphore(LIMIT)
@@ -72,10 +73,21 @@ def asked_once(host: str, family: int) -> Found | Exception | None:
 def ask(host: str, family: int, flags: int) -> Found:
     found: Found = []
     for kind, _, _, _, address in socket.getaddrinfo(host, None, family, socket.SOCK_STREAM, 0, flags):
-        numeric = (int(kind), str(address[0]))
+        numeric = (int(kind), numeric_host(address))
         if numeric not in found:
             found.append(numeric)
     return found
+
+
+def numeric_host(address: Any) -> str:
+    """The host in a socket address of the system's, with IPv6's scope where it has one: "fe80::1%eth0"."""
+    host, scope = str(address[0]), address[3] if len(address) > 3 else 0
+    if not scope or "%" in host:
+        return host
+    try:
+        return f"{host}%{socket.if_indextoname(scope)}"
+    except OSError:  # that interface has gone
+        return f"{host}%{scope}"
 
 
 def answer(host: str, family: int) -> Found | Exception:
