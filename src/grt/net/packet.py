@@ -148,11 +148,10 @@ class UDPConn(PacketConn):
             raw.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, hops)
             raw.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, loop)
             raw.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, struct.pack("=4s4si", bytes(4), bytes(4), index))
-        if self.family == socket.AF_INET:
-            return
-        raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, hops)
-        raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, loop)
-        raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
+        if self.family == socket.AF_INET6:
+            raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, hops)
+            raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, loop)
+            raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
 
 
 class UnixPacketConn(PacketConn):
@@ -162,9 +161,9 @@ class UnixPacketConn(PacketConn):
 
     network = "unixgram"
 
-    def __init__(self, made: socket.socket, peer: Any, file: str) -> None:
+    def __init__(self, made: socket.socket, peer: Any, file: str, bound: tuple[int, int] | None) -> None:
         self.file = file
-        self.made = identity(file)  # device and inode of its file, as for a UnixListener
+        self.made = bound  # device and inode of its file, as for a UnixListener
         super().__init__(made, peer)
 
     def target(self, address: Any) -> str:
@@ -238,7 +237,7 @@ def unix_packets(local: Any, peer: Any) -> UnixPacketConn:
             bound = identity(file)
         if there is not None:
             connect(made, "unixgram", None, packed_path(there))
-        return UnixPacketConn(made, there, file or "")
+        return UnixPacketConn(made, there, file or "", bound)
     except OSError:
         remove(file or "", bound)
         raise
