@@ -388,6 +388,41 @@ def test_after_half_a_close_the_other_half_goes_on(ends):
     assert near.read() == b"answer"
 
 
+def test_nothing_is_written_after_half_a_close(ends):
+    near, far = ends
+    near.write(b"all")
+    near.close_write()
+    for call in (near.write, near.try_write, lambda data: near.writev([data])):
+        with pytest.raises(BrokenPipeError):
+            call(b"more")
+    assert everything(far) == b"all"
+
+
+def test_what_is_tried_is_not_put_into_the_midst_of_a_write(ends):
+    near, far = ends
+    near.set_deadline(time.monotonic() + GENEROUS)
+    assert near.try_write(b"first") == 5
+    writing = blocked(near.write, bytes(8 << 20))
+    received, tried = bytearray(), near.try_write(b"x")
+    assert tried == 0
+    while len(received) < 5 + (8 << 20):
+        received += far.read()
+        tried += near.try_write(b"x")
+    writing.result()
+    near.close_write()
+    assert received + everything(far) == b"first" + bytes(8 << 20) + b"x" * tried
+
+
+def test_a_try_ends_where_there_is_no_more_room(ends):
+    near, far = ends
+    tried = 0
+    while count := near.try_write(bytes(65536)):
+        tried += count
+    writing = grt.go(near.write, b"the end")
+    assert far.read_exactly(tried + 7) == bytes(tried) + b"the end"
+    writing.result()
+
+
 # -- many at once
 
 

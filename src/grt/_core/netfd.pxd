@@ -36,6 +36,8 @@ cdef class NetFD:
     @cython.locals(side=Side, g=Goroutine, ended=int)
     cpdef object read_by(self, object call)
     cpdef object write_by(self, object call)
+    @cython.locals(news=Readiness, side=Side, g=Goroutine, closed=bint, free=bint)
+    cpdef object try_write_by(self, object call)
     @cython.locals(g=Goroutine, ended=int)
     cdef object attempt(self, Side side, object call)
     @cython.locals(side=Side, g=Goroutine, ended=int, deadline=double)

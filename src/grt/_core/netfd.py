@@ -199,6 +199,30 @@ class NetFD:
         """As read_by, inside the writing side. A call that is made again goes on where it was."""
         return self.attempt(self.news.wr, call)
 
+    def try_write_by(self, call: Any) -> Any:
+        """Calls call() once, inside the writing side; 0 if somebody else is there, or it would block. Never waits."""
+        news = self.news
+        side = news.wr
+        g = here().current  # whoever that is: an event's callback has none of its own
+        mutex_lock(news.mutex)
+        closed, free = self.closed, side.user is None
+        if free and not closed:
+            side.user = g
+        mutex_unlock(news.mutex)
+        if closed:
+            raise self.closed_error()
+        count = 0
+        if free:
+            try:
+                count = call()
+            except BlockingIOError:
+                pass
+            except BaseException as error:
+                self.give_up(side, g, error)
+            side.ready = True  # nobody has said that it is drained
+            self.leave(side)
+        return count
+
     def attempt(self, side: Side, call: Any) -> Any:
         g = self.take(side)
         found = None

@@ -38,32 +38,13 @@ __all__ = [
 Address = tuple[str, int]
 
 LINUX_STATES = (
-    "?",
-    "ESTABLISHED",
-    "SYN_SENT",
-    "SYN_RECV",
-    "FIN_WAIT1",
-    "FIN_WAIT2",
-    "TIME_WAIT",
-    "CLOSE",
-    "CLOSE_WAIT",
-    "LAST_ACK",
-    "LISTEN",
-    "CLOSING",
-)
+    "?", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT",
+    "LAST_ACK", "LISTEN", "CLOSING",
+)  # fmt: skip
 DARWIN_STATES = (
-    "CLOSE",
-    "LISTEN",
-    "SYN_SENT",
-    "SYN_RECV",
-    "ESTABLISHED",
-    "CLOSE_WAIT",
-    "FIN_WAIT1",
-    "CLOSING",
-    "LAST_ACK",
-    "FIN_WAIT2",
-    "TIME_WAIT",
-)
+    "CLOSE", "LISTEN", "SYN_SENT", "SYN_RECV", "ESTABLISHED", "CLOSE_WAIT", "FIN_WAIT1", "CLOSING", "LAST_ACK",
+    "FIN_WAIT2", "TIME_WAIT",
+)  # fmt: skip
 STATES = DARWIN_STATES if sys.platform == "darwin" else LINUX_STATES
 
 

@@ -65,11 +65,18 @@ class Conn(Stream, Endpoint):
         return sock.local_address(self.fileno())
 
     def try_write(self, data: Any) -> int:
-        """Writes as much of data as can be written at once; returns how many bytes. Never waits."""
-        try:
-            return self.raw.send(data, NO_SIGNAL)
-        except BlockingIOError:
-            return 0
+        """Writes as much of data as can be written at once; returns how many bytes. Never waits.
+
+        0 while another goroutine writes: its bytes stay in a row. Deadlines do not matter to it.
+        """
+        data = octets(data)
+        count: int = self.try_write_by(lambda: self.offer(data))
+        return count
+
+    def offer(self, data: Any) -> int:
+        """Hands over as much of data as is taken at once; BlockingIOError, or 0, if that is nothing."""
+        count: int = self.raw.send(data, NO_SIGNAL)
+        return count
 
     def writev(self, buffers: Iterable[Any]) -> None:
         """Writes all of several buffers, in order, as one write: no copy is made to join them.

@@ -87,10 +87,8 @@ class PipeConn(Layered, Conn):
             self.peer.news.on_event(READ)
         return count
 
-    def try_write(self, data: Any) -> int:
-        if self.closed:
-            raise self.closed_error()
-        return self.push(memoryview(data))
+    def offer(self, data: Any) -> int:
+        return self.push(data)
 
     def close_write(self) -> None:
         """Tells the other end that no more will be written; reading goes on."""

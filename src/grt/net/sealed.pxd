@@ -8,7 +8,7 @@ cdef class Sealed(Layered):
     cdef public Stream transport
     cdef public object tls
     cdef object decrypt
-    cdef object encrypt
+    cdef public object encrypt
     cdef public object incoming
     cdef public object outgoing
     cdef object starved

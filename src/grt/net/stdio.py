@@ -36,9 +36,7 @@ class FDConn(Layered, Conn):
         except BlockingIOError:
             return 0
 
-    def try_write(self, data: Any) -> int:
-        if self.closed:
-            raise self.closed_error()
+    def offer(self, data: Any) -> int:
         return self.push(data)
 
     def writev(self, buffers: Any) -> None:

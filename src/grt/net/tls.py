@@ -4,6 +4,8 @@ Invariants: a stream that ends without the peer's goodbye (close_notify) is an e
 Threads: any, as for Sealed.
 """
 
+import errno
+import os
 import ssl
 from typing import Any
 
@@ -114,13 +116,11 @@ class TLSConn(Sealed, Conn):
         finally:
             self.sending.unlock()
 
-    def try_write(self, data: Any) -> int:
-        if self.closed:
-            raise self.closed_error()
+    def offer(self, data: Any) -> int:
         self.try_flush()
         if not self.shaken or self.unsent:
             return 0
-        count: int = self.tls.write(data)
+        count: int = self.encrypt(data)
         self.try_flush()
         return count
 
@@ -142,6 +142,7 @@ class TLSConn(Sealed, Conn):
         if not self.shaken:
             self.handshake()
         self.say_goodbye()
+        self.encrypt = refuse
         self.flush()
         return True
 
@@ -221,6 +222,11 @@ def client_context(tls: Any) -> ssl.SSLContext:
     if not isinstance(tls, ssl.SSLContext):
         raise TypeError(f"tls is True or an ssl.SSLContext, not {tls!r}")
     return tls
+
+
+def refuse(_: Any) -> int:
+    """What encrypts once the goodbye has been said."""
+    raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 def wrap_listener(listener: Listener, context: ssl.SSLContext) -> Listener:
