@@ -13,7 +13,7 @@ from collections.abc import Callable
 from types import CoroutineType, FrameType
 from typing import Any, NamedTuple, TypeVar
 
-from grt._core.errors import set_reporter
+from grt._core.errors import async_error, set_reporter
 from grt._core.go import gosched
 from grt._core.goroutine import here
 from grt._core.procs import Fleet
@@ -90,7 +90,7 @@ def run(main: Callable[..., T], *args: Any, procs: int | None = None) -> T:
             value = main(*args)
             if isinstance(value, CoroutineType):
                 value.close()
-                raise TypeError(f"{main!r} is async, which grt does not run: write it without async and await")
+                raise async_error(repr(main))
             return value
         finally:
             wind_up(proc, before, several)

@@ -2,6 +2,7 @@
 
 import array
 import errno
+import gzip
 import os
 import socket
 import threading
@@ -158,6 +159,19 @@ def test_a_large_write_comes_whole_and_in_order(pair):
     g = grt.go(near.write, memoryview(data))
     assert far.read_exactly(len(data)) == data
     g.result()
+
+
+def test_what_a_file_gives_is_sent_and_not_what_is_on_the_disk(pair, tmp_path):
+    near, far = pair
+    with gzip.open(tmp_path / "packed", "wb") as file:
+        file.write(b"unpacked")
+    with gzip.open(tmp_path / "packed") as file:
+        assert near.send_file(file) == 8
+    with (tmp_path / "new").open("w+b") as file:
+        file.write(b", not flushed")
+        assert near.send_file(file) == 13 and file.tell() == 13
+    near.close_write()
+    assert read_all(far) == b"unpacked, not flushed"
 
 
 # -- errors

@@ -8,7 +8,9 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Cancelled", "Closed", "Deadlock", "Failure", "TooLong", "line_of", "refuse_async", "set_reporter"]
+__all__ = [
+    "Cancelled", "Closed", "Deadlock", "Failure", "TooLong", "async_error", "line_of", "refuse_async", "set_reporter",
+]  # fmt: skip
 
 CO_COROUTINE = 0x80  # of code.co_flags, as inspect has it, which is large
 
@@ -75,7 +77,11 @@ def refuse_async(fn: Any) -> None:
     """Raises TypeError for a function that only makes a coroutine when it is called: nothing would come of it."""
     code = getattr(fn, "__code__", None)
     if code is not None and code.co_flags & CO_COROUTINE:
-        raise TypeError(f"{fn!r} is async, which grt does not run: write it without async and await")
+        raise async_error(repr(fn))
+
+
+def async_error(name: str) -> TypeError:
+    return TypeError(f"{name} is an async function, which grt does not run: write it without async and await")
 
 
 # Called with (error, goroutine's name, its id, (file, line) of its start) for an exception nobody took. Set from above.

@@ -211,16 +211,16 @@ class NetFD:
         mutex_unlock(news.mutex)
         if closed:
             raise self.closed_error()
-        count = 0
-        if free:
-            try:
-                count = call()
-            except BlockingIOError:
-                pass
-            except BaseException as error:
-                self.give_up(side, g, error)
-            side.ready = True  # nobody has said that it is drained
-            self.leave(side)
+        if not free:
+            return 0
+        try:
+            count = call()
+        except BlockingIOError:
+            count = 0
+        except BaseException as error:
+            self.give_up(side, g, error)
+        side.ready = True  # nobody has said that it is drained
+        self.leave(side)
         return count
 
     def attempt(self, side: Side, call: Any) -> Any:

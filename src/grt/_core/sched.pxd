@@ -84,4 +84,3 @@ cdef class Proc(Scheduler):
     @cython.locals(g=Goroutine, other=Goroutine)
     cpdef list forked(self, object at_end)
 
-cdef object coroutine_error(Goroutine g)

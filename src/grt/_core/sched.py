@@ -18,7 +18,7 @@ from collections.abc import Callable
 from types import CoroutineType
 from typing import Any
 
-from grt._core.errors import Cancelled, Failure
+from grt._core.errors import Cancelled, Failure, async_error
 from grt._core.goroutine import Goroutine, Scheduler, new_goroutine, set_proc
 from grt._core.loop import EventLoop
 
@@ -348,7 +348,8 @@ class Proc(Scheduler):
     def conclude(self, g: Goroutine, error: BaseException | None) -> bool:
         """Keeps the outcome of g and ends it. Returns False when its thread or the interpreter is ending."""
         if error is None and type(g.outcome) is CoroutineType:
-            error = coroutine_error(g)
+            g.outcome.close()
+            error = async_error(g.name)
         if error is not None:
             self.fail(g, error)
         g.fn = None
@@ -493,8 +494,3 @@ class Proc(Scheduler):
 
 
 _id_blocks = itertools.count(0, BLOCK)
-
-
-def coroutine_error(g: Goroutine) -> TypeError:
-    g.outcome.close()
-    return TypeError(f"{g.name} is an async function, which grt does not run: write it without async and await")

@@ -18,22 +18,9 @@ if not cython.compiled:
     from grt._core.pysys import WOULD_BLOCK
 
 __all__ = [
-    "accept",
-    "bind",
-    "close",
-    "connect",
-    "error",
-    "linger_zero",
-    "listen",
-    "local_address",
-    "open",
-    "read",
-    "remote_address",
-    "set_option",
-    "shutdown_write",
-    "tcp_state",
-    "write",
-]
+    "accept", "bind", "close", "connect", "error", "linger_zero", "listen", "local_address", "open", "read",
+    "remote_address", "set_option", "shutdown_write", "tcp_state", "write",
+]  # fmt: skip
 
 Address = tuple[str, int]
 

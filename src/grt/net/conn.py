@@ -113,8 +113,10 @@ class Conn(Stream, Endpoint):
         if count is not None and count < 0:
             raise ValueError(f"cannot send {count} bytes: the count must not be negative")
         progress = Progress(file, offset, count)
+        if can_seek(file):
+            file.seek(offset)  # which hands what was written to it to the system, too
         try:
-            fd = file.fileno() if self.fileno() >= 0 and hasattr(os, "sendfile") else -1
+            fd = file.fileno() if self.fileno() >= 0 and is_plain(file) and hasattr(os, "sendfile") else -1
         except (AttributeError, OSError):  # an object in memory
             fd = -1
         try:
@@ -148,11 +150,8 @@ class Conn(Stream, Endpoint):
         return sent
 
     def send_by_hand(self, progress: "Progress") -> None:
-        file = progress.file
-        if can_seek(file):
-            file.seek(progress.offset + progress.sent)
         while wanted := progress.next(PIECE):
-            data = file.read(wanted)
+            data = progress.file.read(wanted)
             if not data:
                 return
             try:
@@ -189,6 +188,12 @@ class Conn(Stream, Endpoint):
             self.local = self.find_local()
         remote = show(self.remote)
         return f"{self.network} {show(self.local)}->{remote}" if self.local else f"{self.network} {remote}"
+
+
+def is_plain(file: Any) -> bool:
+    """Whether reading file gives what its descriptor has: not so with one that decompresses, say."""
+    file = getattr(file, "wrapped", file)
+    return isinstance(getattr(file, "raw", file), io.FileIO)
 
 
 def can_seek(file: Any) -> bool:
