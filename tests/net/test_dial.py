@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import re
 import socket
 import sys
 
@@ -57,6 +58,33 @@ def test_dialling_a_listener_that_is_closed_is_refused(listener):
     listener.close()
     with pytest.raises(ConnectionRefusedError):
         grt.dial("tcp", listener.addr)
+
+
+def test_this_ends_address_can_be_chosen(listener):
+    with grt.dial("tcp", listener.addr, local="127.0.0.5:0") as near, listener.accept() as far:
+        assert near.local_addr == far.remote_addr and near.local_addr[0] == "127.0.0.5"
+    port = unused_port()
+    with grt.dial("tcp", listener.addr, local=("", port)) as near, listener.accept() as far:
+        assert near.local_addr == far.remote_addr == ("127.0.0.1", port)
+
+
+def test_a_name_is_dialled_in_the_family_of_this_ends_address(listener):
+    with grt.dial("tcp", f"localhost:{listener.addr[1]}", local="127.0.0.5:0") as near:
+        assert near.local_addr[0] == "127.0.0.5"
+
+
+def test_an_address_that_is_not_this_machines_is_no_end_of_a_connection(listener):
+    where = f"dial tcp {listener.addr[0]}:{listener.addr[1]} from"
+    with pytest.raises(OSError, match=f"{where} 192.0.2.1:0") as raised:
+        grt.dial("tcp", listener.addr, local="192.0.2.1:0")
+    assert raised.value.errno == errno.EADDRNOTAVAIL
+    with pytest.raises(OSError, match=re.escape(f"{where} [::1]:0")) as raised:
+        grt.dial("tcp", listener.addr, local="[::1]:0")
+    assert raised.value.errno == errno.EAFNOSUPPORT
+    with pytest.raises(ValueError, match="has no port"):
+        grt.dial("tcp", listener.addr, local="127.0.0.1")
+    with pytest.raises(ValueError, match="local is for TCP"):
+        grt.dial("unix", "/none", local="127.0.0.1:0")
 
 
 @pytest.fixture

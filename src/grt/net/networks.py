@@ -1,5 +1,6 @@
 """`dial` and `listen`: what a network's name and an address lead to."""
 
+import errno
 import os
 import socket
 from typing import Any
@@ -54,15 +55,17 @@ def dial(
     address: str | Address,
     timeout: float | None = None,
     *,
+    local: str | Address | None = None,
     tls: Any = None,
     server_hostname: str | None = None,
     session: Any = None,
 ) -> Conn:
     """Connects: dial("tcp", "example.org:80", timeout=3). The addresses of a name are tried as RFC 8305 has it.
 
-    network is "tcp", "tcp4", "tcp6" or "unix"; with the last, address is a path. tls=True, or an ssl.SSLContext,
-    makes it TLS: the certificate must be for server_hostname, or else the address's host; session is that of an
-    earlier connection, to be resumed. The handshake is part of what timeout limits.
+    network is "tcp", "tcp4", "tcp6" or "unix"; with the last, address is a path. local is the address of this end
+    ("10.0.0.2:0"), chosen by the system if there is none. tls=True, or an ssl.SSLContext, makes it TLS: the
+    certificate must be for server_hostname, or else the address's host; session is that of an earlier connection, to
+    be resumed. The handshake is part of what timeout limits.
 
     Raises OSError (ConnectionRefusedError, ssl.SSLError, ...) with the address in its message, socket.gaierror for an
     unknown name, TimeoutError after timeout seconds.
@@ -71,7 +74,7 @@ def dial(
     context = client_context(tls) if tls else None
     with time_limit(timeout) as limit:
         try:
-            conn = connect(network, target, timeout)
+            conn = connect(network, target, timeout, None if local is None else split(local))
             if context is None:
                 return conn
             host = server_hostname or (target[0] if isinstance(target, tuple) else None)
@@ -83,11 +86,26 @@ def dial(
             raise TimeoutError(f"dial {network} {where}: no answer within {timeout} s") from None
 
 
-def connect(network: str, target: Any, timeout: float | None) -> Conn:
+def connect(network: str, target: Any, timeout: float | None, local: Address | None) -> Conn:
     if network == "unix":
+        if local is not None:
+            raise ValueError("local is for TCP: this end of a Unix socket has no address")
         return dial_unix(target)
     host, port = target
-    return dial_tcp(resolve(host or "localhost", family_of(network)), port, timeout)
+    hosts = resolve(host or "localhost", family_of(network))
+    own: dict[int, Any] = own_ends(*local) if local is not None else dict.fromkeys(FAMILIES.values())
+    routes = [(family, (host, port), own[family]) for family, host in hosts if family in own]
+    if not routes and local is not None:
+        what = f"dial tcp {join(target)} from {join(local)}"
+        raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT), what)
+    return dial_tcp(routes, timeout)
+
+
+def own_ends(host: str, port: int) -> dict[int, Address]:
+    """What an end of a connection has for its address, by family."""
+    if not host:
+        return {socket.AF_INET: ("0.0.0.0", port), socket.AF_INET6: ("::", port)}
+    return {family: (found, port) for family, found in reversed(resolve(host, socket.AF_UNSPEC))}
 
 
 def inherited_listeners() -> list[Listener]:

@@ -17,11 +17,11 @@ from grt.address import Address, join
 from grt.groups import group
 from grt.net.conn import Conn
 from grt.net.listener import Listener
-from grt.net.resolver import Found
 
 __all__ = ["TCPConn", "TCPListener", "dial_tcp", "listen_tcp"]
 
 KEEPALIVE = 15  # seconds of silence before and between probes, as Go has it
+Route = tuple[int, Address, Address | None]  # address family, numeric address, that of this end if it is given
 PATIENCE = 0.25  # seconds until the next address is tried beside the one before: RFC 8305's Connection Attempt Delay
 
 
@@ -97,21 +97,20 @@ def listen_on(family: int, address: Address, backlog: int, reuse_port: bool, dua
 # -- dialling
 
 
-def dial_tcp(hosts: Found, port: int, seconds: float | None) -> TCPConn:
-    """Connects to the first of hosts, (address family, numeric host), that answers; raises what the last one gave.
+def dial_tcp(routes: list[Route], seconds: float | None) -> TCPConn:
+    """Connects by the first of routes that leads to an answer; raises what the last one gave.
 
     seconds is what there is for all of them, None for ever.
     """
-    if len(hosts) == 1:
-        family, host = hosts[0]
-        return dial_one(family, (host, port))
-    patience = PATIENCE if seconds is None else min(PATIENCE, seconds / len(hosts))
-    race = Race(len(hosts))
+    if len(routes) == 1:
+        return dial_one(*routes[0])
+    patience = PATIENCE if seconds is None else min(PATIENCE, seconds / len(routes))
+    race = Race(len(routes))
     try:
         with group() as attempts:
             running = []
-            for family, host in in_turns(hosts):
-                running.append(attempts.go(race.attempt, dial_one, family, (host, port)))
+            for route in in_turns(routes):
+                running.append(attempts.go(race.attempt, dial_one, *route))
                 if race.wait(patience):
                     break
             while not race.decided():
@@ -126,11 +125,11 @@ def dial_tcp(hosts: Found, port: int, seconds: float | None) -> TCPConn:
     return race.winner
 
 
-def in_turns(hosts: Found) -> Found:
+def in_turns(routes: list[Route]) -> list[Route]:
     """The families of addresses one after the other, beginning with the first's."""
-    first = [found for found in hosts if found[0] == hosts[0][0]]
-    other = [found for found in hosts if found[0] != hosts[0][0]]
-    return [found for pair in itertools.zip_longest(first, other) for found in pair if found is not None]
+    first = [route for route in routes if route[0] == routes[0][0]]
+    other = [route for route in routes if route[0] != routes[0][0]]
+    return [route for pair in itertools.zip_longest(first, other) for route in pair if route is not None]
 
 
 class Race:
@@ -177,19 +176,21 @@ class Race:
             self.winner.close()
 
 
-def dial_one(family: int, address: Address) -> TCPConn:
+def dial_one(family: int, address: Address, local: Address | None) -> TCPConn:
     conn = None
     try:
         fd = sock.open(family)
         conn = TCPConn(fd, address)
         set_stream_options(fd)
+        if local is not None:
+            sock.bind(fd, local)
         conn.connect(address)
         return conn
     except BaseException as error:
         if conn is not None:
             conn.close()
         if isinstance(error, OSError) and error.errno is not None:
-            error.filename = f"dial tcp {join(address)}"
+            error.filename = f"dial tcp {join(address)}{f' from {join(local)}' if local else ''}"
         raise
 
 
