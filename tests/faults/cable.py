@@ -18,7 +18,7 @@ import pytest
 import grt
 from grt.net import FDConn
 
-__all__ = ["UNSHARE", "Netem", "UserSpace", "needs_namespaces", "needs_netem"]
+__all__ = ["UNSHARE", "Netem", "UserSpace", "needs_namespaces", "needs_netem", "needs_veth"]
 
 UNSHARE = ("unshare", "--user", "--map-root-user", "--net", "--mount")
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"  # where ip and tc are, for those who are not root
@@ -40,6 +40,11 @@ def needs_namespaces():
     """Skips where there are none, or where a packet cannot be had from user space."""
     if not can("unshare --net true; ip tuntap add dev probe mode tun; exec 3<>/dev/net/tun"):
         pytest.skip("network namespaces with a TUN device cannot be made here")
+
+
+def needs_veth():
+    if not can("ip link add near type veth peer name far"):
+        pytest.skip("this system has no virtual Ethernet")
 
 
 def needs_netem():

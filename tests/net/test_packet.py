@@ -8,6 +8,8 @@ import time
 import pytest
 
 import grt
+from tests.child import finish, spawn
+from tests.faults.cable import UNSHARE, needs_veth
 from tests.goroutines import blocked
 from tests.net.test_dial import link_local
 
@@ -163,6 +165,40 @@ def test_a_group_of_ipv6():
             assert error.errno == errno.ENETUNREACH  # noqa: PT017
             pytest.skip("no route for IPv6's groups here")
         assert member.recv() == b"six"
+
+
+GROUPS = """
+    import grt
+    from tests.faults.cable import ip, set_up
+
+    ip("ip link add near type veth peer name far")
+    ip("ip link set far up")
+    set_up("near", "10.77.0.1", "fd77::1")
+    with grt.timeout(60), grt.listen_packet("udp6", ":0") as member, grt.listen_packet("udp6", ":0") as near:
+        member.join_group("ff02::77", "near")
+        near.set_multicast("near")
+        for group in "ff02::77%near", "ff02::77":
+            near.send_to(group.encode(), (group, member.addr[1]))
+            data, sender = member.recv_from()
+            assert data == group.encode() and sender[1] == near.addr[1], sender
+        near.set_multicast("near", loop=False)
+        near.send_to(b"to others", ("ff02::77", member.addr[1]))
+        near.set_multicast("near", loop=True)
+        member.leave_group("ff02::77", "near")
+        near.send_to(b"to nobody", ("ff02::77", member.addr[1]))
+        near.send_to(b"to one", ("fd77::1", member.addr[1]))
+        assert member.recv() == b"to one"
+    with grt.timeout(60), grt.listen_packet("udp4", ":0") as member, grt.listen_packet("udp4", ":0") as near:
+        near.set_broadcast(True)
+        near.send_to(b"to all", ("10.77.0.255", member.addr[1]))
+        assert member.recv_from() == (b"to all", ("10.77.0.1", near.addr[1]))
+    print("done")
+"""
+
+
+def test_groups_of_ipv6_and_broadcasts_on_a_network_that_has_them():
+    needs_veth()
+    assert finish(spawn(GROUPS, under=UNSHARE)) == (0, "done\n", "")
 
 
 def test_reuse_port_lets_several_receive_on_one_port():

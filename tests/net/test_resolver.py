@@ -33,6 +33,12 @@ def test_a_number_is_its_own_address_and_asks_nobody(slow, host, family):
     assert resolver.resolve(host, socket.AF_UNSPEC) == [(family, host)]
 
 
+@pytest.mark.parametrize("host", ["a" * 64, "a..b", "x" * 300])
+def test_what_can_be_no_name_is_told_as_an_unknown_one(host):
+    with pytest.raises(socket.gaierror, match=f"not the name of a host.*'{host}'"):
+        grt.lookup(host)
+
+
 def test_a_name_gives_all_its_addresses_once():
     found = resolver.resolve("localhost", socket.AF_UNSPEC)
     assert (socket.AF_INET, "127.0.0.1") in found and len(set(found)) == len(found)

@@ -208,6 +208,45 @@ def test_writing_to_one_that_is_gone_is_a_broken_pipe(pair):
         near.write(b"x")
 
 
+# -- options
+
+
+def test_small_writes_are_not_delayed_unless_that_is_wished(pair):
+    for conn in pair:
+        assert conn.raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        conn.set_no_delay(False)
+        assert not conn.raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_KEEPIDLE"), reason="this system calls it otherwise")
+def test_silence_is_probed_after_as_many_seconds_as_are_said(pair):
+    times = socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL
+
+    def probes(conn):
+        wanted = conn.raw.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        return [conn.raw.getsockopt(socket.IPPROTO_TCP, each) for each in times] if wanted else None
+
+    for conn in pair:
+        assert probes(conn) == [15, 15]
+        conn.set_keepalive(60)
+        assert probes(conn) == [60, 60]
+        for wrong in (0, -1, "60"):
+            with pytest.raises(ValueError, match=f"a number of seconds above 0, or None for never, not {wrong!r}"):
+                conn.set_keepalive(wrong)
+        conn.set_keepalive(0.1)
+        assert probes(conn) == [1, 1]
+        conn.set_keepalive(None)
+        assert probes(conn) is None
+
+
+def test_the_buffers_can_be_sized(pair):
+    near, _ = pair
+    near.set_read_buffer(50_000)
+    near.set_write_buffer(60_000)
+    assert near.raw.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) >= 50_000
+    assert near.raw.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) >= 60_000
+
+
 # -- closing
 
 

@@ -1,7 +1,6 @@
 """Unix sockets: paths, credentials, descriptors that are passed."""
 
 import contextlib
-import fcntl
 import os
 import socket
 import sys
@@ -9,7 +8,6 @@ import sys
 import pytest
 
 import grt
-from tests.child import finish, spawn, wait_ready
 from tests.goroutines import blocked
 
 LINUX = sys.platform == "linux"
@@ -94,6 +92,21 @@ def test_a_name_without_a_file():
         assert far.read() == b"x" and far.local_addr == name
 
 
+@pytest.mark.skipif(not LINUX, reason="a name without a file is Linux's")
+def test_the_system_can_choose_the_name():
+    with grt.listen("unix", "") as listener, grt.dial("unix", listener.addr) as near, listener.accept() as far:
+        assert listener.addr.startswith("@") and len(listener.addr) > 1
+        near.write(b"x")
+        assert far.read() == b"x"
+
+
+def test_a_path_with_a_null_character_is_none(path):
+    for call in (grt.listen, grt.dial):
+        with pytest.raises(ValueError, match="has a null character in it"):
+            call("unix", f"{path}\0b")
+    assert not os.path.exists(path)
+
+
 def test_what_fails_names_the_path(path):
     with pytest.raises(FileNotFoundError, match=f"dial unix {path}"):
         grt.dial("unix", path)
@@ -168,49 +181,3 @@ def test_what_cannot_be_passed_is_refused(pair, fds, data, said):
     near, _ = pair
     with pytest.raises(ValueError, match=said):
         near.send_fds(fds, data)
-
-
-# -- listeners that were there before us
-
-INHERITED = """
-    import os, grt
-    for number, fd in enumerate({fds}):
-        os.dup2(fd, 3 + number)
-    os.environ["LISTEN_PID"], os.environ["LISTEN_FDS"] = str(os.getpid()), "2"
-    found = grt.inherited_listeners()
-    said = [listener.describe() for listener in found], grt.inherited_listeners()
-    print("ready", flush=True)
-    for listener in found:
-        with listener, listener.accept() as conn:
-            conn.write(b"served")
-    print(*said, flush=True)
-    os._exit(0)
-"""
-
-
-def test_systemds_listeners_are_taken_over(path):
-    with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_UNIX) as unix:
-        unix.bind(path)
-        unix.listen()
-        high = [fcntl.fcntl(server, fcntl.F_DUPFD, 100) for server in (tcp, unix)]
-        child = spawn(INHERITED.format(fds=high), pass_fds=high)
-        wait_ready(child)
-        port = tcp.getsockname()[1]
-        with grt.dial("tcp", ("127.0.0.1", port)) as conn:
-            assert conn.read() == b"served"
-        with grt.dial("unix", path) as conn:
-            assert conn.read() == b"served"
-        status, out, err = finish(child)
-        for fd in high:
-            os.close(fd)
-    assert (status, out) == (0, f"['tcp 127.0.0.1:{port}', 'unix {path}'] []\n"), err
-    assert os.path.exists(path)  # whoever made it removes it
-
-
-def test_another_processs_listeners_are_left_alone():
-    child = spawn("""
-        import os, grt
-        os.environ["LISTEN_PID"], os.environ["LISTEN_FDS"] = "1", "2"
-        print(grt.inherited_listeners())
-    """)
-    assert finish(child)[1] == "[]\n"

@@ -71,13 +71,14 @@ MAY_IMPORT = {
     "net.listener": "address net.conn net.endpoint _core.errors",
     "net.memory": "net.conn poll _core.stream",
     "net.resolver": "offload scope sync _core.semaphore",
-    "net.tcp": "address groups net.conn net.listener net.resolver sock _core.chan",
+    "net.tcp": "address groups net.conn net.listener sock _core.chan",
     "net.unix": "net.conn net.listener _core.go",
     "net.sealed": "_core.semaphore _core.stream",
     "net.tls": "net.conn net.listener net.sealed scope",
     "net.packet": "address net.endpoint net.resolver net.unix _core.errors",
     "net.stdio": "net.conn _core.stream",
-    "net.networks": "address net.conn net.listener net.resolver net.tcp net.tls net.unix scope sock",
+    "net.networks": "address net.conn net.listener net.resolver net.tcp net.tls net.unix scope",
+    "net.inherited": "net.packet net.tcp net.unix sock",
     "vm.errors": "",
     "vm.parcel": "net.tcp net.unix _core.chan _core.goroutine",
     "vm.crossing": f"vm.parcel _core.chan _core.errors _core.go _core.goroutine _core.ticker {SYS}",
@@ -94,8 +95,8 @@ MAY_IMPORT = {
     "vm": "vm.errors vm.machine vm.pool vm.program",
     "net.server": "address net.conn net.networks net.listener net.tls signal vm.workers "
     "_core.chan _core.errors _core.go _core.goroutine _core.select _core.semaphore _core.timers",
-    "net": "net.conn net.listener net.memory net.networks net.packet net.resolver net.server net.stdio net.tcp net.tls "
-    "net.unix",
+    "net": "net.conn net.inherited net.listener net.memory net.networks net.packet net.resolver net.server net.stdio "
+    "net.tcp net.tls net.unix",
     "files": "offload _core.semaphore",
     "subprocess": "net.conn net.stdio offload scope _core.errors _core.go _core.goroutine _core.netfd",
     # The top.

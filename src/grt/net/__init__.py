@@ -1,9 +1,10 @@
 """Layer 3, the network: `listen`, `dial`, and what they return."""
 
 from grt.net.conn import Conn
+from grt.net.inherited import inherited_listeners
 from grt.net.listener import Listener
 from grt.net.memory import PipeConn, pipe
-from grt.net.networks import dial, inherited_listeners, listen
+from grt.net.networks import dial, listen
 from grt.net.packet import PacketConn, UDPConn, UnixPacketConn, dial_packet, listen_packet
 from grt.net.resolver import lookup
 from grt.net.server import Server

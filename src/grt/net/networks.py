@@ -5,20 +5,18 @@ import os
 import socket
 from typing import Any
 
-from grt import sock
 from grt.address import Address, join, split
 from grt.net.conn import Conn
 from grt.net.listener import BACKLOG, Listener
 from grt.net.resolver import resolve
-from grt.net.tcp import TCPListener, dial_tcp, listen_tcp
+from grt.net.tcp import dial_tcp, listen_tcp
 from grt.net.tls import client_context, shake_hands, wrap_listener
-from grt.net.unix import UnixListener, dial_unix, listen_unix
+from grt.net.unix import dial_unix, listen_unix
 from grt.scope import timeout as time_limit
 
-__all__ = ["dial", "inherited_listeners", "listen"]
+__all__ = ["dial", "listen"]
 
 FAMILIES = {"tcp": socket.AF_UNSPEC, "tcp4": socket.AF_INET, "tcp6": socket.AF_INET6}
-FIRST_INHERITED = 3  # SD_LISTEN_FDS_START
 
 
 def listen(
@@ -108,33 +106,12 @@ def own_ends(host: str, port: int) -> dict[int, Address]:
     return {family: (found, port) for family, found in reversed(resolve(host, socket.AF_UNSPEC))}
 
 
-def inherited_listeners() -> list[Listener]:
-    """The listeners that systemd has opened for this process (LISTEN_FDS); [] if it was started in another way.
-
-    To be asked once: the descriptors are these listeners' from then on.
-    """
-    if os.environ.pop("LISTEN_PID", "") != str(os.getpid()):
-        return []
-    count = int(os.environ.pop("LISTEN_FDS", "0"))
-    os.environ.pop("LISTEN_FDNAMES", None)
-    return [inherit(fd) for fd in range(FIRST_INHERITED, FIRST_INHERITED + count)]
-
-
-def inherit(fd: int) -> Listener:
-    os.set_inheritable(fd, False)
-    os.set_blocking(fd, False)
-    with socket.socket(fileno=fd) as found:
-        family, address = found.family, found.getsockname()
-        found.detach()
-    if family == socket.AF_UNIX:
-        return UnixListener(fd, os.fsdecode(address), None)
-    return TCPListener(fd, sock.local_address(fd))
-
-
 def path_of(address: Any) -> str:
     path = os.fspath(address)
     if not isinstance(path, str):
         raise TypeError(f"the address of a Unix socket is a path, a string, not {address!r}")
+    if "\0" in path:
+        raise ValueError(f"the path {path!r} has a null character in it; an address without a file is written '@name'")
     return path
 
 

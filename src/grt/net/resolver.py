@@ -43,6 +43,8 @@ def resolve(host: str, family: int) -> Found:
         return ask(host, family, socket.AI_NUMERICHOST)
     except socket.gaierror:
         pass
+    except UnicodeError as error:  # a part of it is empty, or too long
+        raise socket.gaierror(socket.EAI_NONAME, f"not the name of a host, {error}: {host!r}") from None
     found = None
     while found is None:
         found = asked_once(host, family)

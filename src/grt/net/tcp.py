@@ -38,6 +38,8 @@ class TCPConn(Conn):
 
     def set_keepalive(self, seconds: float | None) -> None:
         """After how many seconds of silence the peer is probed, and how often then; None never does. 15 by default."""
+        if seconds is not None and not (isinstance(seconds, (int, float)) and seconds > 0):
+            raise ValueError(f"keepalive is a number of seconds above 0, or None for never, not {seconds!r}")
         fd = self.number()
         sock.set_option(fd, socket.SOL_SOCKET, socket.SO_KEEPALIVE, seconds is not None)
         if seconds is not None:

@@ -133,7 +133,8 @@ def listen_unix(path: str, backlog: int) -> UnixListener:
         made.settimeout(0)
         bind(made, path)
         made.listen(backlog)
-        return UnixListener(made.detach(), path, identity(path))
+        addr = path or shown_path(made.getsockname())  # "" lets the system choose a name without a file
+        return UnixListener(made.detach(), addr, identity(path))
     except OSError as error:
         error.filename = f"listen unix {path}"
         raise
