@@ -374,6 +374,7 @@ def test_a_coroutine_function_is_refused():
         ("idle_timeout", "x", TypeError, "not 'x'"),
         ("read_timeout", 0, ValueError, "a positive number of seconds, or None, not 0"),
         ("write_timeout", -1, ValueError, "a positive number of seconds, or None, not -1"),
+        ("tls", "cert.pem", TypeError, "an ssl.SSLContext, or a function that makes one, not 'cert.pem'"),
         ("vms", -1, ValueError, "not -1"),
         ("vms", "x", TypeError, "str"),
     ],

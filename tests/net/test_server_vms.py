@@ -1,8 +1,11 @@
 """Servers whose connections are served by VMs."""
 
+import errno
+import functools
 import os
 import signal
 import socket
+import ssl
 import sys
 import time
 
@@ -10,6 +13,7 @@ import pytest
 
 import grt
 from tests.child import finish, read_line, spawn
+from tests.net.certificates import client_context, made, needs_openssl, server_context
 
 pytestmark = pytest.mark.usefixtures("fork_server")
 
@@ -39,8 +43,8 @@ def answer_lines(conn):
 answering = grt.Server(answer_lines, vms=2, idle_timeout=60)
 
 
-def ask_pid(addr):
-    with grt.dial("tcp", addr) as conn:
+def ask_pid(addr, **options):
+    with grt.dial("tcp", addr, **options) as conn:
         return int(conn.read_line())
 
 
@@ -125,6 +129,54 @@ def test_one_that_dies_is_replaced():
     serving.result()
 
 
+def test_a_port_that_another_server_has_is_not_shared_with_it():
+    with grt.listen("tcp", "127.0.0.1:0", reuse_port=True) as other:
+        with pytest.raises(OSError, match=f"listen tcp 127.0.0.1:{other.addr[1]}") as raised:
+            grt.Server(tell_pid, vms=2).run("tcp", other.addr)
+    assert raised.value.errno == errno.EADDRINUSE
+
+
+def own_context(folder, missing):
+    """A server's context; none while there is a file that says so."""
+    if missing.exists():
+        raise OSError("no certificate today")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "localhost.pem", folder / "localhost.key")
+    return context
+
+
+@needs_openssl
+def test_each_vm_makes_its_own_context_for_tls(tmp_path):
+    missing = tmp_path / "missing"
+    server, addr, serving = start(tell_pid, 2, tls=functools.partial(own_context, made(), missing))
+    ask = functools.partial(ask_pid, addr, tls=client_context(), server_hostname="localhost")
+
+    assert ask() != os.getpid()
+    server.restart(timeout=10)  # which waits until all have begun
+    before = {ask() for _ in range(20)}
+    missing.touch()
+    with pytest.raises(OSError, match="no certificate today"):
+        server.restart(timeout=10)
+    assert ask() in before  # a restart that fails changes nothing
+    missing.unlink()
+    server.restart(timeout=10)
+    assert not before & {ask() for _ in range(20)}
+    assert server.shutdown(timeout=10) == 0
+    serving.result()
+
+
+def test_what_fails_to_begin_is_told_at_once(tmp_path):
+    _server, _addr, serving = start(tell_pid, 2, tls=functools.partial(own_context, tmp_path, tmp_path))
+    with pytest.raises(OSError, match="no certificate today"):
+        serving.result()
+
+
+@needs_openssl
+def test_a_context_cannot_be_given_to_vms():
+    with pytest.raises(TypeError, match="each VM makes a context of its own"):
+        grt.Server(tell_pid, vms=1, tls=server_context())
+
+
 def test_what_has_no_vms_is_not_restarted():
     with pytest.raises(RuntimeError, match="no VMs that could be restarted"):
         grt.Server(tell_pid).restart()
@@ -162,11 +214,44 @@ def test_a_server_program_restarts_at_sighup_and_ends_at_sigterm(tmp_path):
     assert finish(child) == (0, "", "")
 
 
-def ask_pid_soon(addr):
+@needs_openssl
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel does not spread connections")
+def test_a_restart_that_fails_leaves_a_server_program_as_it_was(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        addr = probe.getsockname()
+    missing = tmp_path / "missing"
+    child = spawn(f"""
+        import functools, pathlib, grt
+        from tests.net.test_server_vms import own_context, tell_pid
+
+        print("ready", flush=True)
+        context = functools.partial(own_context, *map(pathlib.Path, {[str(made()), str(missing)]}))
+        grt.Server(tell_pid, vms=1, tls=context).run("tcp", {addr})
+    """)
+    read_line(child)
+    options = {"tls": client_context(), "server_hostname": "localhost"}
+    before = ask_pid_soon(addr, **options)
+    missing.touch()
+    child.send_signal(signal.SIGHUP)
+    assert child.stderr is not None
+    while "no certificate today" not in child.stderr.readline():
+        assert child.poll() is None
+    assert ask_pid_soon(addr, **options) == before
+    missing.unlink()
+    child.send_signal(signal.SIGHUP)
+    limit = time.monotonic() + 60
+    while ask_pid_soon(addr, **options) == before:
+        assert time.monotonic() < limit
+    child.send_signal(signal.SIGTERM)
+    assert finish(child)[0] == 0
+
+
+def ask_pid_soon(addr, **options):
     limit = time.monotonic() + 60
     while True:
         try:
-            return ask_pid(addr)
+            return ask_pid(addr, **options)
         except ConnectionRefusedError:
             assert time.monotonic() < limit
             grt.sleep(0.01)

@@ -232,6 +232,22 @@ def test_what_is_no_tls_is_refused_with_an_alert(said):
                 pass
 
 
+@pytest.mark.parametrize("makes_one", [False, True])
+def test_a_server_is_given_a_context_or_makes_one(makes_one):
+    def shout(conn):
+        while server.next_request(conn):
+            conn.write(conn.read_line().upper())
+
+    server = grt.Server(shout, tls=server_context if makes_one else server_context())
+    listener = grt.listen("tcp", "127.0.0.1:0")
+    serving = grt.go(server.serve, listener)
+    with dial(listener.addr) as conn:
+        conn.write(b"spam\n")
+        assert conn.read_line() == b"SPAM\n"
+    server.shutdown()
+    serving.result()
+
+
 def test_a_server_is_not_upset_by_what_is_no_tls_nor_by_who_leaves_without_goodbye(serve, monkeypatch, caplog):
     reported: list[Any] = []
     monkeypatch.setattr(grt, "excepthook", reported.append)

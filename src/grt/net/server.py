@@ -25,14 +25,15 @@ from grt.address import Address
 from grt.net.conn import Conn
 from grt.net.listener import Listener
 from grt.net.networks import listen
-from grt.net.tls import GONE, warn_of_handshake
-from grt.vm.workers import Workers
+from grt.net.tls import GONE, server_context, warn_of_handshake, wrap_listener
+from grt.vm.workers import Workers, attempt
 
 __all__ = ["Server"]
 
 LOOKS = 0.001, 0.1  # seconds between two looks at what is still served, doubling
 FIRST = 1.0  # seconds that a new connection has for its first request before it counts as idle
 LAST = 1.0  # seconds that handlers have to end in once they were cancelled
+OPTIONS = "limit", "idle_timeout", "read_timeout", "write_timeout", "tls"  # which VMs are given
 GRACE = 10.0  # seconds that requests have to end in after a signal, as container managers have it
 
 
@@ -62,13 +63,16 @@ class Server:
     first byte of a request on, it may take read_timeout seconds to come, and write_timeout until the client has taken
     the answer. Who is slower is hung up on.
 
+    tls is an ssl.SSLContext, or a function that makes one: the connections are TLS then.
+
     vms is how many VMs serve in the place of this process, each with a core of its own; limit is for each then. The
-    handler is found by name there, so it must be at the top of a module. `restart` replaces them one by one.
+    handler is found by name there, so it must be at the top of a module; so must tls, a function. `restart` replaces
+    them one by one, and has that function called again.
     """
 
     __slots__ = (
         "__weakref__", "guard", "handler", "idle_timeout", "limit", "listeners", "over", "places", "read_timeout",
-        "serving", "starting", "stopping", "vms", "workers", "write_timeout",
+        "serving", "starting", "stopping", "tls", "vms", "workers", "write_timeout",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +83,7 @@ class Server:
         idle_timeout: float | None = None,
         read_timeout: float | None = None,
         write_timeout: float | None = None,
+        tls: Any = None,
         vms: int = 0,
     ) -> None:
         if not callable(handler):
@@ -98,7 +103,12 @@ class Server:
         self.write_timeout = write_timeout
         if operator.index(vms) < 0:
             raise ValueError(f"grt.Server needs a number of VMs, 0 for this process alone, not {vms}")
+        if tls is not None and not callable(tls):
+            server_context(tls)  # raises TypeError if it is none
+            if vms:
+                raise TypeError(f"each VM makes a context of its own: tls must be a function that does, not {tls!r}")
         self.vms = vms
+        self.tls = tls
         self.workers: Workers | None = None  # the VMs that serve
         self.starting = Mutex()  # held while they are started, and ended
         self.over: Chan[None] = chan()  # closed when they have ended
@@ -126,6 +136,8 @@ class Server:
                 self.listeners.add(listener)
         try:
             with listener:
+                if self.tls is not None:
+                    wrap_listener(listener, server_context(self.tls))
                 while not self.stopping:
                     self.serve_next(listener)
         except Closed:
@@ -137,7 +149,7 @@ class Server:
 
     def serve_in_vms(self, listeners: "list[Listener]") -> None:
         """Has each of listeners served by a VM of its own, until `shutdown`. Closes them then."""
-        options = {name: getattr(self, name) for name in ("limit", "idle_timeout", "read_timeout", "write_timeout")}
+        options = {name: getattr(self, name) for name in OPTIONS}
         if self.workers is not None:
             raise RuntimeError(f"{self!r} serves already; one whose VMs serve has one address")
         try:
@@ -262,7 +274,7 @@ class Server:
 
         Returns how many connections were cut: their handlers were cancelled. A connection is idle while its handler
         waits in `next_request`, or, if it does not use that, waits for a first byte. One that has just connected
-        has a second for its first request, which may be on its way, before `next_request` counts as idle.
+        has a second for its first request, or its handshake, which may be on its way, before it counts as idle.
         """
         deadline = deadline_of(timeout)
         with self.guard:
@@ -338,7 +350,8 @@ class Server:
     ) -> "list[Listener]":
         """A listener for each VM: of its own, so that the kernel spreads connections, where several can be had."""
         several = self.vms > 1 and network.startswith("tcp") and hasattr(socket, "SO_REUSEPORT")
-        if several:
+        if several and not options.get("reuse_port"):
+            listen(network, address, **options).close()  # raises if others listen there, whom ours would join
             options = {**options, "reuse_port": True}
         listeners = [stack.enter_context(listen(network, address, **options))]
         while len(listeners) < self.vms:
@@ -349,7 +362,7 @@ class Server:
     def restart_when_asked(self, hangup: "Chan[int]", grace: float | None) -> None:
         for _ in hangup:
             if self.workers is not None:
-                self.workers.restart(grace)
+                attempt(self.workers.restart, grace)
 
 
 # The server that serves in this VM: in the place of the one that the program's own file makes here, too, as it is
@@ -361,6 +374,8 @@ def serve_in_vm(listener: Listener, ready: Any, stop: Any, handler: Any, options
     """What a VM of a server does."""
     global _in_vm
     _in_vm = server = Server(handler, **options)
+    if server.tls is not None:
+        server.tls = server_context(server.tls)  # before it is said that this VM serves
     serving = go(server.serve, listener)
     ready.send(None)
     cut = server.shutdown(stop.recv())
@@ -381,7 +396,7 @@ class Served:
     def __init__(self, conn: Conn) -> None:
         self.conn = conn
         self.since = now()
-        self.fresh = True  # whether no request has begun that its handler asked for
+        self.fresh = True  # whether no request has begun, as far as its handler lets us know
         self.goroutine: Goroutine | None = None
         self.asks = False  # whether its handler uses `next_request`
         self.waits = False  # whether it is in there
@@ -391,4 +406,4 @@ class Served:
         return self.fresh and now() - self.since < FIRST
 
     def is_idle(self) -> bool:
-        return self.waits and not self.is_new() if self.asks else self.conn.idle
+        return (self.waits if self.asks else self.conn.idle) and not self.is_new()

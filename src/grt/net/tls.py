@@ -14,7 +14,10 @@ from grt.net.listener import Listener
 from grt.net.sealed import PIECE, Sealed
 from grt.scope import timeout as time_limit
 
-__all__ = ["GONE", "TLSConn", "client_context", "shake_hands", "start_tls", "warn_of_handshake", "wrap_listener"]
+__all__ = [
+    "GONE", "TLSConn", "client_context", "server_context", "shake_hands", "start_tls", "warn_of_handshake",
+    "wrap_listener",
+]  # fmt: skip
 
 GONE = ConnectionError, ssl.SSLEOFError  # how it is said that a peer has gone: by a reset, or without its goodbye
 
@@ -227,6 +230,14 @@ def client_context(tls: Any) -> ssl.SSLContext:
 def refuse(_: Any) -> int:
     """What encrypts once the goodbye has been said."""
     raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+def server_context(tls: Any) -> ssl.SSLContext:
+    """The context that tls is, or makes."""
+    context = tls() if callable(tls) else tls
+    if not isinstance(context, ssl.SSLContext):
+        raise TypeError(f"tls is an ssl.SSLContext, or a function that makes one, not {context!r}")
+    return context
 
 
 def wrap_listener(listener: Listener, context: ssl.SSLContext) -> Listener:

@@ -194,7 +194,8 @@ def reduce_listener(listener: Any) -> Any:
     """A listener is shared: both accept from it."""
     parcel = current(listener)
     if listener.wrap is not None:
-        raise TypeError(f"{listener!r} cannot be sent to a VM: what it does with TLS is this process's own")
+        hint = "what it does with TLS is this process's own; a grt.Server has tls= for that"
+        raise TypeError(f"{listener!r} cannot be sent to a VM: {hint}")
     parcel.fds.append(os.dup(listener.number()))
     return opened_listener, (type(listener), len(parcel.fds) - 1, listener.addr)
 

@@ -15,7 +15,7 @@ from grt._core.goroutine import Goroutine
 from grt._core.semaphore import Mutex
 from grt.vm.machine import VM
 
-__all__ = ["Workers"]
+__all__ = ["Workers", "attempt"]
 
 PAUSE = 0.1, 5.0  # seconds until a VM that has died is replaced, doubling while they die at once
 
@@ -33,7 +33,8 @@ class Worker:
             self.stop: Chan[float | None] = chan(1)  # told how many seconds there are to end in
             self.serving: Goroutine = self.vm.go(serve, listener, ready, self.stop, *args)
             go(end_with, self.serving, ready)
-            ready.recv_ok()
+            if not ready.recv_ok()[1] and self.vm.alive:
+                self.serving.result()  # raises what it ended by; a VM that has died is replaced
         except BaseException:
             self.end()
             raise
@@ -90,17 +91,20 @@ class Workers:
                 if not self.stopping and self.workers[at] is worker:
                     sleep(pause)
                     pause = min(2 * pause, PAUSE[1])
-                    self.workers[at] = Worker(self.serve, self.listeners[at], self.args)
+                    attempt(self.replace, at)
+
+    def replace(self, at: int) -> None:
+        self.workers[at] = Worker(self.serve, self.listeners[at], self.args)
 
     def restart(self, timeout: float | None) -> int:
         """Replaces all, one after the other; returns how many connections were cut after timeout seconds each."""
         cut = 0
-        for at, listener in enumerate(self.listeners):
+        for at in range(len(self.listeners)):
             with self.mutex:
                 if self.stopping:
                     break
                 old = self.workers[at]
-                self.workers[at] = Worker(self.serve, listener, self.args)
+                self.replace(at)
             if old.vm.alive:
                 cut += old.finish(timeout)
         return cut
@@ -121,6 +125,15 @@ class Workers:
             keeper.cancel()
         for worker in self.workers:
             worker.vm.kill()
+
+
+def attempt(fn: Callable[..., object], *args: Any) -> None:
+    """Calls fn in a goroutine of its own and waits for its end: what it raises is reported, and ends nobody else."""
+    attempting = go(fn, *args)
+    try:
+        attempting.join()
+    finally:
+        attempting.cancel()
 
 
 def cut_by(ending: Goroutine) -> int:
