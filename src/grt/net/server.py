@@ -361,8 +361,7 @@ class Server:
 
     def restart_when_asked(self, hangup: "Chan[int]", grace: float | None) -> None:
         for _ in hangup:
-            if self.workers is not None:
-                attempt(self.workers.restart, grace)
+            attempt(self.restart, grace)
 
 
 # The server that serves in this VM: in the place of the one that the program's own file makes here, too, as it is
