@@ -214,6 +214,28 @@ def test_a_server_program_restarts_at_sighup_and_ends_at_sigterm(tmp_path):
     assert finish(child) == (0, "", "")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel does not spread connections")
+def test_a_sighup_is_not_lost_while_some_of_them_begin():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        addr = probe.getsockname()
+    child = spawn(f"""
+        import grt
+        from tests.net.test_server_vms import tell_pid
+
+        print("ready", flush=True)
+        grt.Server(tell_pid, vms=2).run("tcp", {addr})
+    """)
+    read_line(child)
+    first = ask_pid_soon(addr)
+    child.send_signal(signal.SIGHUP)
+    limit = time.monotonic() + 60
+    while first in {ask_pid_soon(addr) for _ in range(20)}:
+        assert time.monotonic() < limit
+    child.send_signal(signal.SIGTERM)
+    assert finish(child) == (0, "", "")
+
+
 @needs_openssl
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel does not spread connections")
 def test_a_restart_that_fails_leaves_a_server_program_as_it_was(tmp_path):
