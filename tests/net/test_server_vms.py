@@ -30,6 +30,12 @@ def take_a_while(conn):
     conn.write(b"done")
 
 
+def take_long(conn):
+    conn.write(b"%d\n" % os.getpid())
+    grt.sleep(2)
+    conn.write(b"done")
+
+
 def linger(conn):
     conn.write(b"here")
     grt.select()
@@ -233,6 +239,31 @@ def test_a_sighup_is_not_lost_while_some_of_them_begin():
     while first in {ask_pid_soon(addr) for _ in range(20)}:
         assert time.monotonic() < limit
     child.send_signal(signal.SIGTERM)
+    assert finish(child) == (0, "", "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel does not spread connections")
+def test_a_sigterm_lets_those_that_are_being_replaced_finish():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        addr = probe.getsockname()
+    child = spawn(f"""
+        import grt
+        from tests.net.test_server_vms import take_long
+
+        print("ready", flush=True)
+        grt.Server(take_long, vms=1).run("tcp", {addr}, grace=60)
+    """)
+    read_line(child)
+    ask_pid_soon(addr)
+    with grt.dial("tcp", addr) as old:
+        first = int(old.read_line())
+        child.send_signal(signal.SIGHUP)
+        limit = time.monotonic() + 60
+        while ask_pid_soon(addr) == first:
+            assert time.monotonic() < limit
+        child.send_signal(signal.SIGTERM)
+        assert old.read_exactly(4) == b"done"
     assert finish(child) == (0, "", "")
 
 

@@ -26,7 +26,7 @@ from grt.net.conn import Conn
 from grt.net.listener import Listener
 from grt.net.networks import listen
 from grt.net.tls import GONE, server_context, warn_of_handshake, wrap_listener
-from grt.vm.workers import Workers, attempt
+from grt.vm.workers import Workers, attempt, end
 
 __all__ = ["Server"]
 
@@ -331,7 +331,7 @@ class Server:
                 hangup: Chan[int] = chan(1)
                 signal.notify(hangup, signals.SIGHUP)
                 stack.callback(signal.stop, hangup)
-                stack.callback(go(self.restart_when_asked, hangup, grace).cancel)
+                stack.callback(end, go(self.restart_when_asked, hangup, grace))
             try:
                 serving = go(self.serve_in_vms, listeners) if self.vms else go(self.serve, listeners[0])
                 over: Chan[None] = chan(1)

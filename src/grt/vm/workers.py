@@ -15,7 +15,7 @@ from grt._core.goroutine import Goroutine
 from grt._core.semaphore import Mutex
 from grt.vm.machine import VM
 
-__all__ = ["Workers", "attempt"]
+__all__ = ["Workers", "attempt", "end"]
 
 PAUSE = 0.1, 5.0  # seconds until a VM that has died is replaced, doubling while they die at once
 
@@ -62,7 +62,7 @@ class Workers:
     serves end within these, and returns how many connections it had to cut.
     """
 
-    __slots__ = ("args", "keepers", "listeners", "mutex", "serve", "stopping", "workers")
+    __slots__ = ("args", "keepers", "listeners", "mutex", "retiring", "serve", "stopping", "workers")
 
     def __init__(self, serve: Callable[..., int], listeners: Sequence[Any], *args: Any) -> None:
         self.serve = serve
@@ -71,6 +71,7 @@ class Workers:
         self.mutex = Mutex()
         self.stopping = False
         self.workers: list[Worker] = []
+        self.retiring: set[Worker] = set()  # those that were replaced, and finish what they serve
         self.keepers: list[Goroutine] = []
         try:
             for listener in listeners:
@@ -105,8 +106,12 @@ class Workers:
                     break
                 old = self.workers[at]
                 self.replace(at)
-            if old.vm.alive:
-                cut += old.finish(timeout)
+            self.retiring.add(old)
+            try:
+                if old.vm.alive:
+                    cut += old.finish(timeout)
+            finally:
+                self.retiring.discard(old)
         return cut
 
     def finish(self, timeout: float | None) -> int:
@@ -116,14 +121,20 @@ class Workers:
         for keeper in self.keepers:
             keeper.cancel()
         ending = [go(worker.finish, timeout) for worker in self.workers if worker.vm.alive]
-        return sum(cut_by(g) for g in ending)
+        cut = sum(cut_by(g) for g in ending)
+        for worker in list(self.retiring):  # what they cut is told to whoever replaced them
+            try:
+                worker.vm.join(timeout)
+            except TimeoutError:
+                worker.vm.kill()
+        return cut
 
     def kill(self) -> None:
         """Ends all at once. Never blocks."""
         self.stopping = True
         for keeper in self.keepers:
             keeper.cancel()
-        for worker in self.workers:
+        for worker in (*self.workers, *self.retiring):
             worker.vm.kill()
 
 
@@ -132,8 +143,14 @@ def attempt(fn: Callable[..., object], *args: Any) -> None:
     attempting = go(fn, *args)
     try:
         attempting.join()
-    finally:
-        attempting.cancel()
+    except BaseException:
+        end(attempting)
+        raise
+
+
+def end(goroutine: Goroutine) -> None:
+    goroutine.cancel()
+    goroutine.join()
 
 
 def cut_by(ending: Goroutine) -> int:
