@@ -3,6 +3,7 @@
 import socket
 import ssl
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -173,7 +174,48 @@ def test_no_more_is_tried_while_something_is_left_to_be_sent():
             tls.try_write(b"x")
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_one_thread_reads_and_another_writes(serve, version):
+    def echo(conn):
+        for data in conn:
+            conn.write(data)
+
+    def both(conn):
+        with ThreadPoolExecutor(2) as threads:
+            writing = threads.submit(grt.run, lambda: [conn.write(part) for part in parts])
+            reading = threads.submit(grt.run, lambda: [conn.read_exactly(3000) for _ in parts])
+            writing.result()
+            return reading.result()
+
+    context = client_context()
+    context.maximum_version = version
+    parts = [i.to_bytes(4, "big") * 750 for i in range(200)]
+    addr = serve(echo)
+    for _ in range(20):
+        with grt.dial("tcp", addr, tls=context, server_hostname="localhost") as conn:
+            assert grt.blocking(both, conn) == parts
+
+
 # -- how it ends
+
+
+def test_no_goodbye_makes_a_stream_that_was_cut_seem_whole():
+    near, far = grt.pipe()
+    serving = grt.go(grt.start_tls, far, server_context(), True)
+    tls = grt.start_tls(near, client_context(), server_hostname="localhost")
+    with tls, serving.result() as other:
+        writing = blocked(tls.write, bytes(200_000))
+        received = other.read_exactly(60_000)  # a pipe holds 64 KiB: now all but a few bytes of the first piece fit
+        grt.gosched()
+        tls.set_write_deadline(time.monotonic())
+        with pytest.raises(TimeoutError):
+            writing.result()
+        received += other.read_exactly(60_000)
+        tls.close()
+        with pytest.raises(ssl.SSLEOFError, match="was cut short"):
+            while data := other.read():
+                received += data
+    assert len(received) < 200_000
 
 
 def test_a_close_says_goodbye(serve):

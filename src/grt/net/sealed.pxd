@@ -12,6 +12,8 @@ cdef class Sealed(Layered):
     cdef public object incoming
     cdef public object outgoing
     cdef object starved
+    cdef public object guard
+    cdef public bint cut
     cdef public bint shaken
     cdef public Mutex shaking
     cdef public Mutex sending
@@ -24,6 +26,7 @@ cdef class Sealed(Layered):
     cpdef object feed(self)
     @cython.locals(data=bytes, most=Py_ssize_t)
     cpdef object pull(self, Py_ssize_t size)
+    cdef Py_ssize_t decrypted(self) except -2
     @cython.locals(size=Py_ssize_t, count=Py_ssize_t)
     cpdef Py_ssize_t push(self, object data) except -2
     cpdef object flush(self)

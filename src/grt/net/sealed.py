@@ -5,9 +5,11 @@ and the end of a stream are net.tls's business.
 
 Invariants: what has been encrypted is sent in that order and once, also when the write that made it was cut short: it
 is `unsent` until then, so a timed-out write leaves the stream whole.
-Threads: any; one goroutine at a time is in `pull`, one in `push`, one sends (`sending`).
+Threads: any; one goroutine at a time is in `pull`, one in `push`, one sends (`sending`). `guard` is held for each call
+of the engine and its memories: OpenSSL's are no two threads' at once, and the ssl module gives the GIL away inside.
 """
 
+import threading
 from typing import Any
 
 from grt._core.semaphore import Mutex
@@ -24,8 +26,8 @@ class Sealed(Layered):
     """A stream over another one, the transport, with an engine between."""
 
     __slots__ = (
-        "decrypt", "early", "encrypt", "ended", "hungry", "incoming", "outgoing", "sending", "shaken", "shaking",
-        "starved", "tls", "transport", "unsent",
+        "cut", "decrypt", "early", "encrypt", "ended", "guard", "hungry", "incoming", "outgoing", "sending", "shaken",
+        "shaking", "starved", "tls", "transport", "unsent",
     )  # fmt: skip
 
     def begin(self, transport: Any, engine: Any, incoming: Any, outgoing: Any, starved: type[Exception]) -> None:
@@ -36,6 +38,8 @@ class Sealed(Layered):
         self.incoming = incoming  # the ssl.MemoryBIO that it decrypts from
         self.outgoing = outgoing  # and the one that it encrypts to
         self.starved = starved  # what it raises when nothing is left to decrypt
+        self.guard = threading.Lock()  # nothing waits, and no goroutine gives way, with it held
+        self.cut = False  # whether the last write has ended early: then no goodbye may make the stream seem whole
         self.shaken = False  # whether the handshake is over
         self.shaking = Mutex()  # whoever makes it holds this
         self.sending = Mutex()  # whoever hands ciphertext to the transport holds this
@@ -48,6 +52,10 @@ class Sealed(Layered):
         """Agrees with the peer on keys; waits for it. Sets `shaken`."""
         raise NotImplementedError
 
+    def try_flush(self) -> None:
+        """Sends what has been encrypted, as far as the transport takes it at once: never waits."""
+        raise NotImplementedError
+
     def judge_end(self, error: BaseException) -> bytes:
         """What a read returns when the engine has raised error; or raises what it is to raise."""
         raise NotImplementedError
@@ -55,10 +63,11 @@ class Sealed(Layered):
     def feed(self) -> None:
         """Takes ciphertext in; waits for it."""
         data = self.transport.read(CHUNK)
-        if data:
-            self.incoming.write(data)
-        else:
-            self.incoming.write_eof()
+        with self.guard:
+            if data:
+                self.incoming.write(data)
+            else:
+                self.incoming.write_eof()
 
     def pull(self, size: int) -> bytes:
         if not self.shaken:
@@ -69,10 +78,13 @@ class Sealed(Layered):
         most = size if size < RECORD else RECORD
         while not self.ended:
             if self.hungry:
+                if self.unsent:
+                    self.try_flush()  # what a write that was cut short has left: the peer may be waiting for it
                 self.feed()
                 self.hungry = False
             try:
-                data = self.decrypt(most)
+                with self.guard:
+                    data = self.decrypt(most)
             except self.starved:
                 self.hungry = True
                 if self.outgoing.pending and not self.sending.locked:  # else whoever sends takes this along
@@ -82,12 +94,19 @@ class Sealed(Layered):
                 data = self.judge_end(error)
             if not data:  # close_notify
                 self.ended = True
-            elif not self.incoming.pending and (len(data) < most or not self.tls.pending()):
+            elif not self.incoming.pending and (len(data) < most or not self.decrypted()):
                 self.hungry = True
             return data
         return b""
 
+    def decrypted(self) -> int:
+        """How many bytes the engine has decrypted and not given yet."""
+        with self.guard:
+            count: int = self.tls.pending()
+        return count
+
     def push(self, data: Any) -> int:
+        self.cut = True
         if not self.shaken:
             self.handshake()
         if self.unsent or self.outgoing.pending:
@@ -95,13 +114,16 @@ class Sealed(Layered):
         size = len(data)
         if size == 0:
             self.transport.write(data)  # which may have kept something back, too
+            self.cut = False
             return 0
-        count: int = self.encrypt(data if size <= PIECE else memoryview(data)[:PIECE])
+        with self.guard:
+            count: int = self.encrypt(data if size <= PIECE else memoryview(data)[:PIECE])
         try:
             self.flush()
         except BaseException as error:
             error.sent = count  # type: ignore[attr-defined]  # the next write sends it
             raise
+        self.cut = False
         return count
 
     def flush(self) -> None:
@@ -115,7 +137,8 @@ class Sealed(Layered):
                 self.sending.unlock()
 
     def send_sealed(self) -> None:
-        data = self.outgoing.read()
+        with self.guard:
+            data = self.outgoing.read()
         if self.unsent:
             data = self.unsent + data
             self.unsent = b""

@@ -84,9 +84,11 @@ class TLSConn(Sealed, Conn):
         """
         with time_limit(timeout), self.shaking:
             while not self.shaken:
+                over = False
                 try:
-                    self.tls.do_handshake()
-                    self.shaken = True
+                    with self.guard:
+                        self.tls.do_handshake()
+                    over = True
                 except ssl.SSLWantReadError:
                     pass
                 except ssl.SSLError as error:
@@ -94,7 +96,8 @@ class TLSConn(Sealed, Conn):
                     error.filename = self.describe()
                     raise
                 self.flush()
-                if not self.shaken:
+                self.shaken = over  # not before its last bytes have gone
+                if not over:
                     self.feed()
 
     # -- reading and writing, beside what Sealed does
@@ -111,7 +114,8 @@ class TLSConn(Sealed, Conn):
         if not self.sending.try_lock():
             return
         try:
-            data = self.unsent + self.outgoing.read()
+            with self.guard:
+                data = self.unsent + self.outgoing.read()
             self.unsent = data
             self.unsent = data[self.transport.try_write(data) :]
         except OSError:  # nobody is there any more
@@ -123,7 +127,9 @@ class TLSConn(Sealed, Conn):
         self.try_flush()
         if not self.shaken or self.unsent:
             return 0
-        count: int = self.encrypt(data)
+        with self.guard:
+            count: int = self.encrypt(data)
+        self.cut = False
         self.try_flush()
         return count
 
@@ -151,24 +157,28 @@ class TLSConn(Sealed, Conn):
 
     def say_goodbye(self) -> None:
         """Encrypts close_notify. What has come is decrypted first: unwrap would look for the peer's goodbye in it."""
-        try:
-            while data := self.tls.read(PIECE):
-                self.early += data
-            self.ended = True
-        except ssl.SSLError:  # there is no more, or it was cut: then the next read says so
-            pass
-        try:
-            self.tls.unwrap()
-        except ssl.SSLError:  # it wants the peer's goodbye, or has been through this before
-            pass
+        with self.guard:
+            try:
+                while data := self.tls.read(PIECE):
+                    self.early += data
+                self.ended = True
+            except ssl.SSLError:  # there is no more, or it was cut: then the next read says so
+                pass
+            try:
+                self.tls.unwrap()
+            except ssl.SSLError:  # it wants the peer's goodbye, or has been through this before
+                pass
 
     def close(self) -> None:
-        """Says goodbye, as far as that needs no waiting, and closes what is below."""
+        """Says goodbye, as far as that needs no waiting, and closes what is below.
+
+        Not after a write that has ended early: the peer is not to take what has come for all.
+        """
         if self.closed:
             return
         super().close()
         try:
-            if self.shaken and not self.transport.closed:
+            if self.shaken and not self.cut and not self.transport.closed:
                 self.say_goodbye()
                 self.try_flush()
         finally:
