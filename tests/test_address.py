@@ -1,6 +1,7 @@
 """Addresses as people write them, and what they are told when they write them wrong."""
 
 import doctest
+import socket
 
 import pytest
 
@@ -23,6 +24,13 @@ def test_an_address_is_split_into_host_and_port(written, meant):
     assert split(written) == meant
 
 
+@pytest.mark.parametrize(("protocol", "port"), [("tcp", 514), ("udp", 514)])
+def test_services_are_those_of_the_protocol(protocol, port, monkeypatch):
+    asked = []
+    monkeypatch.setattr(socket, "getservbyname", lambda *service: asked.append(service) or port)
+    assert split("host:syslog", protocol) == ("host", 514) and asked == [("syslog", protocol)]
+
+
 @pytest.mark.parametrize("address", [("127.0.0.1", 80), ("::1", 443), ("example.org", 1)])
 def test_join_is_the_inverse_of_split(address):
     assert split(join(address)) == address
@@ -32,6 +40,8 @@ def test_join_is_the_inverse_of_split(address):
     ("written", "error", "told"),
     [
         ("localhost", ValueError, "write 'localhost:8888'"),
+        ("[::1]", ValueError, r"write '\[::1\]:8888'"),
+        ("http://localhost:80", ValueError, "is a URL: write 'host:port'"),
         ("8888", ValueError, "write ':8888'"),
         ("::1:80", ValueError, r"'\[::1\]:80'"),
         ("host:", ValueError, "'' is neither a port number"),

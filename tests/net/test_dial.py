@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import grt
+from grt.net.tcp import dial_tcp
 from tests.goroutines import blocked
 
 LOCAL = "127.0.0.1:0"
@@ -66,6 +67,13 @@ def test_this_ends_address_can_be_chosen(listener):
     port = unused_port()
     with grt.dial("tcp", listener.addr, local=("", port)) as near, listener.accept() as far:
         assert near.local_addr == far.remote_addr == ("127.0.0.1", port)
+
+
+def test_all_addresses_are_tried_from_a_port_that_is_chosen(listener, full):
+    port = unused_port()
+    routes = [(socket.AF_INET, address, ("127.0.0.1", port)) for address in (full, listener.addr)]
+    with grt.timeout(60), dial_tcp(routes, None) as near, listener.accept() as far:
+        assert far.remote_addr == near.local_addr == ("127.0.0.1", port)
 
 
 def test_a_name_is_dialled_in_the_family_of_this_ends_address(listener):
@@ -195,6 +203,22 @@ def test_a_listener_without_a_host_serves_ipv4_and_ipv6(host):
         listener.accept() as far,
     ):
         assert far.remote_addr == near.local_addr and far.remote_addr[0] == host
+
+
+@pytest.mark.parametrize("open_", [grt.listen, grt.listen_packet])
+def test_ipv6s_wildcard_and_ipv4_written_as_ipv6_are_both_families(open_):
+    kind = "tcp" if open_ is grt.listen else "udp"
+    for host in ("::", "::ffff:127.0.0.1"):
+        with open_(kind, (host, 0)) as listener:
+            if kind == "udp":
+                with grt.dial_packet("udp", ("127.0.0.1", listener.addr[1])) as near:
+                    near.send(b"x")
+                    assert listener.recv_from() == (b"x", near.addr)
+            else:
+                with grt.dial("tcp", ("127.0.0.1", listener.addr[1])) as near, listener.accept() as far:
+                    assert far.remote_addr == near.local_addr
+    with open_(f"{kind}6", "[::]:0") as listener, open_(f"{kind}4", ("0.0.0.0", listener.addr[1])):
+        pass
 
 
 def test_ipv6_works_end_to_end():

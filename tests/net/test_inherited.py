@@ -66,7 +66,7 @@ OTHERS = """
     for number, fd in enumerate({fds}):
         os.dup2(fd, 3 + number)
     os.environ["LISTEN_PID"], os.environ["LISTEN_FDS"] = str(os.getpid()), str(len({fds}))
-    udp, unixgram, tcp, unix, name = found = grt.inherited_listeners()
+    udp, unixgram, tcp, unix, name, connected = found = grt.inherited_listeners()
     print(*map(type, found))
     for packets in udp, unixgram:
         print(packets.recv())
@@ -74,6 +74,8 @@ OTHERS = """
         print(conn.read(), conn.remote_addr)
         conn.write(b"answer")
     print(name.addr)
+    connected.send(b"from who is connected")
+    print(connected.peer == udp.addr, udp.recv())
     for each in found:
         each.close()
     os._exit(0)
@@ -86,6 +88,8 @@ def test_so_are_its_datagrams_and_connections(path):
         open_ = opened.enter_context
         udp, unixgram = (open_(socket.socket(family, socket.SOCK_DGRAM)) for family in (socket.AF_INET, socket.AF_UNIX))
         udp.bind(("127.0.0.1", 0))
+        bound = open_(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        bound.connect(udp.getsockname())
         unixgram.bind(path)
         server, name = open_(socket.create_server(("127.0.0.1", 0))), open_(socket.socket(socket.AF_UNIX))
         name.bind(f"\0{path}")
@@ -100,7 +104,7 @@ def test_so_are_its_datagrams_and_connections(path):
             sender.send(b"by udp")
         with open_(grt.dial_packet("unixgram", path)) as sender:
             sender.send(b"by unix")
-        high = [fcntl.fcntl(each, fcntl.F_DUPFD, 100) for each in (udp, unixgram, far, unix_far, name)]
+        high = [fcntl.fcntl(each, fcntl.F_DUPFD, 100) for each in (udp, unixgram, far, unix_far, name, bound)]
         child = spawn(OTHERS.format(fds=high), pass_fds=high)
         status, out, err = finish(child)
         for fd in high:
@@ -109,9 +113,16 @@ def test_so_are_its_datagrams_and_connections(path):
     kinds, *said = out.splitlines()
     assert (status, err) == (0, "")
     assert [kind.split("'")[0].split(".")[-1] for kind in kinds.split("<class '")[1:]] == [
-        "UDPConn", "UnixPacketConn", "TCPConn", "UnixConn", "UnixListener",
+        "UDPConn", "UnixPacketConn", "TCPConn", "UnixConn", "UnixListener", "UDPConn",
     ]  # fmt: skip
-    assert said == ["b'by udp'", "b'by unix'", f"b'over tcp' {caller}", "b'over unix' ", f"@{path}"]
+    assert said == [
+        "b'by udp'",
+        "b'by unix'",
+        f"b'over tcp' {caller}",
+        "b'over unix' ",
+        f"@{path}",
+        "True b'from who is connected'",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+import sys
 import time
 
 import pytest
@@ -175,7 +176,7 @@ GROUPS = """
     ip("ip link set far up")
     set_up("near", "10.77.0.1", "fd77::1")
     with grt.timeout(60), grt.listen_packet("udp6", ":0") as member, grt.listen_packet("udp6", ":0") as near:
-        member.join_group("ff02::77", "near")
+        member.join_group("ff02::77%near")
         near.set_multicast("near")
         for group in "ff02::77%near", "ff02::77":
             near.send_to(group.encode(), (group, member.addr[1]))
@@ -184,7 +185,7 @@ GROUPS = """
         near.set_multicast("near", loop=False)
         near.send_to(b"to others", ("ff02::77", member.addr[1]))
         near.set_multicast("near", loop=True)
-        member.leave_group("ff02::77", "near")
+        member.leave_group("ff02::77%near")
         near.send_to(b"to nobody", ("ff02::77", member.addr[1]))
         near.send_to(b"to one", ("fd77::1", member.addr[1]))
         assert member.recv() == b"to one"
@@ -192,6 +193,9 @@ GROUPS = """
         near.set_broadcast(True)
         near.send_to(b"to all", ("10.77.0.255", member.addr[1]))
         assert member.recv_from() == (b"to all", ("10.77.0.1", near.addr[1]))
+        with grt.dial_packet("udp", ("10.77.0.255", member.addr[1])) as dialled:
+            dialled.send(b"to all, as dialled")
+            assert member.recv() == b"to all, as dialled"
     print("done")
 """
 
@@ -232,6 +236,98 @@ def test_a_unix_send_waits_while_the_receiver_is_full(tmp_path):
         flooding = blocked(flood)
         assert [far.recv() for _ in range(1000)] == [b"%d" % number for number in range(1000)]
         flooding.result()
+
+
+@pytest.fixture
+def clogged(tmp_path):
+    """A socket that sends to anybody, and the path of a receiver that takes no more."""
+    path = str(tmp_path / "server")
+    with grt.listen_packet("unixgram", path) as far, grt.listen_packet("unixgram", str(tmp_path / "near")) as near:
+        with pytest.raises(BlockingIOError):
+            for _ in range(10_000):
+                near.raw.sendto(b"x", path)
+        yield near, path, far
+
+
+def test_a_send_to_a_full_receiver_ends_by_deadline_timeout_cancellation_and_close(clogged):
+    near, path, _ = clogged
+    near.set_write_deadline(time.monotonic() + 0.05)
+    with pytest.raises(TimeoutError, match="the write deadline"):
+        near.send_to(b"x", path)
+    near.set_write_deadline(None)
+    with grt.timeout(0.05) as limit, pytest.raises(TimeoutError):
+        near.send_to(b"x", path)
+    assert limit.expired
+    waiting = blocked(near.send_to, b"x", path)
+    waiting.cancel()
+    with pytest.raises(grt.Cancelled):
+        waiting.result()
+    waiting = blocked(near.send_to, b"x", path)
+    near.close()
+    with pytest.raises(grt.Closed):
+        waiting.result()
+
+
+def test_a_send_to_a_full_receiver_waits_for_room_and_computes_nothing_meanwhile(clogged):
+    near, path, far = clogged
+    waiting = grt.go(near.send_to, b"last", path)
+    before, begun = time.process_time(), time.monotonic()
+    grt.sleep(0.5)
+    assert time.process_time() - before < (time.monotonic() - begun) / 2
+    while (data := far.recv()) != b"last":
+        assert data == b"x"
+    waiting.result()
+
+
+def test_calls_that_are_in_vain_at_once_end_by_their_deadlines(packets):
+    """A kernel may call ready what is not."""
+
+    def in_vain():
+        packets.raw.sendto(b"x", packets.addr)
+        packets.raw.recv(1)
+        raise BlockingIOError
+
+    packets.set_read_deadline(time.monotonic() + 0.05)
+    with pytest.raises(TimeoutError, match="the read deadline"):
+        packets.read_by(in_vain)
+    packets.set_read_deadline(None)
+    with grt.timeout(0.05) as limit, pytest.raises(TimeoutError):
+        packets.read_by(in_vain)
+    assert limit.expired
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere none are longer")
+def test_a_unix_datagram_of_any_length_is_received_whole(tmp_path):
+    path = str(tmp_path / "server")
+    with grt.listen_packet("unixgram", path) as far, grt.dial_packet("unixgram", path) as near:
+        for length in (200_000, 0, 70_000):
+            near.send(b"x" * length)
+        assert [len(far.recv()), len(far.recv()), len(far.recv_from()[0])] == [200_000, 0, 70_000]
+        near.send(b"x" * 100_000)
+        assert len(far.recv(80_000)) == 80_000
+
+
+def test_a_file_of_unix_datagrams_that_a_dead_program_has_left_is_replaced(tmp_path):
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dead:
+        dead.bind(path)
+    with grt.listen_packet("unixgram", path) as far, grt.dial_packet("unixgram", path) as near:
+        with pytest.raises(OSError, match=f"in use.*listen unixgram {path}"):
+            grt.listen_packet("unixgram", path)
+        near.send(b"x")
+        assert far.recv() == b"x"
+    with grt.listen("unix", path), pytest.raises(OSError, match="in use"):
+        grt.listen_packet("unixgram", path)
+
+
+@pytest.mark.parametrize("peer", ["nu\0ll", b"bytes", "x" * 200])
+def test_a_peer_that_can_be_none_leaves_no_file(tmp_path, peer):
+    path = str(tmp_path / "socket")
+    with pytest.raises((ValueError, TypeError, OSError)):
+        grt.dial_packet("unixgram", peer, local=path)
+    assert not os.path.exists(path)
+    with grt.listen_packet("unixgram", path) as near, pytest.raises((ValueError, TypeError, OSError)):
+        near.send_to(b"x", peer)
 
 
 def test_raw_is_the_socket(packets):

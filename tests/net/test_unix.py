@@ -1,7 +1,9 @@
 """Unix sockets: paths, credentials, descriptors that are passed."""
 
 import contextlib
+import errno
 import os
+import resource
 import socket
 import sys
 
@@ -61,6 +63,48 @@ def test_a_live_server_is_not_replaced_nor_is_a_file(path):
     with pytest.raises(OSError, match="in use"):
         grt.listen("unix", path)
     assert os.path.exists(path)
+
+
+def test_of_servers_that_begin_together_over_a_left_file_one_listens(path, monkeypatch):
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(path)
+    look = grt.net.unix.is_stale
+
+    def look_and_pause(*what):
+        stale = look(*what)
+        if stale:
+            grt.sleep(0.05)
+        return stale
+
+    monkeypatch.setattr(grt.net.unix, "is_stale", look_and_pause)
+    rivals = [grt.go(grt.listen, "unix", path) for _ in range(2)]
+    with rivals[0].result(), grt.dial("unix", path), pytest.raises(OSError, match="in use"):
+        rivals[1].result()
+
+
+@pytest.mark.parametrize("kind", ["unix", "unixgram"])
+def test_a_file_that_cannot_be_removed_keeps_nobody_from_closing(tmp_path, monkeypatch, kind):
+    path = str(tmp_path / "socket")
+
+    def refuse(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    end = grt.listen("unix", path) if kind == "unix" else grt.listen_packet(kind, path)
+    waiting = blocked(end.accept if kind == "unix" else end.recv)
+    monkeypatch.setattr(os, "unlink", refuse)
+    fd = end.fileno()
+    end.close()
+    with pytest.raises(grt.Closed):
+        waiting.result()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
+
+
+@pytest.mark.parametrize("backlog", ["many", 1 << 80])
+def test_a_backlog_that_is_none_leaves_no_file(path, backlog):
+    with pytest.raises((TypeError, OverflowError)):
+        grt.listen("unix", path, backlog)
+    assert not os.path.exists(path)
 
 
 @pytest.mark.skipif(not LINUX, reason="Linux's")
@@ -152,6 +196,30 @@ def test_a_file_is_passed(pair, tmp_path):
         assert passed.read() == "spam"
     near.close()
     assert far.recv_fds() == ([], b"")
+
+
+def test_descriptors_beyond_the_limit_of_the_process_are_told_of(pair):
+    near, far = pair
+    near.send_fds([0, 1, 2, 0, 1, 2], b"six")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    spare = os.dup(0)
+    os.close(spare)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (spare + 2, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"Too many open files.*unix ") as caught:
+            far.recv_fds()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert caught.value.errno == errno.EMFILE and caught.value.data == b"six"
+    assert os.dup(0) == spare
+    os.close(spare)
+
+
+@pytest.mark.parametrize(("most", "size"), [(0, 1), (1, 0), (1, -1)])
+def test_to_receive_nothing_is_refused(pair, most, size):
+    _, far = pair
+    with pytest.raises(ValueError, match=str(most if size == 1 else size)):
+        far.recv_fds(most, size)
 
 
 def test_a_connection_is_passed_and_served_at_the_other_end(pair):

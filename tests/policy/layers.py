@@ -75,7 +75,7 @@ MAY_IMPORT = {
     "net.unix": "net.conn net.listener _core.go",
     "net.sealed": "_core.semaphore _core.stream",
     "net.tls": "net.conn net.listener net.sealed scope",
-    "net.packet": "address net.endpoint net.resolver net.unix _core.errors",
+    "net.packet": "address net.endpoint net.resolver net.unix _core.errors _core.go",
     "net.stdio": "net.conn _core.stream",
     "net.networks": "address net.conn net.listener net.resolver net.tcp net.tls net.unix scope",
     "net.inherited": "net.packet net.tcp net.unix sock",

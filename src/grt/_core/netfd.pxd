@@ -38,7 +38,7 @@ cdef class NetFD:
     cpdef object write_by(self, object call)
     @cython.locals(news=Readiness, side=Side, g=Goroutine, closed=bint, free=bint)
     cpdef object try_write_by(self, object call)
-    @cython.locals(g=Goroutine, ended=int)
+    @cython.locals(g=Goroutine, ended=int, waited=bint)
     cdef object attempt(self, Side side, object call)
     @cython.locals(side=Side, g=Goroutine, ended=int, deadline=double)
     cpdef object accept_fd(self)

@@ -226,6 +226,7 @@ class NetFD:
     def attempt(self, side: Side, call: Any) -> Any:
         g = self.take(side)
         found = None
+        waited = False
         while found is None:
             side.ready = False
             try:
@@ -237,8 +238,11 @@ class NetFD:
             if found is BLOCKED:
                 found = None
                 ended = self.wait_news(side, g, NEVER)
+                if ended == NEWS and waited:  # the news before was false, or not enough: such must not go on for ever
+                    ended = LATE if self.is_late(side) else DEADLINE if now() >= g.deadline else NEWS
                 if ended != NEWS:
                     self.give_up(side, g, ended)
+                waited = True
             else:
                 g.proc.spend(g)
         side.ready = True  # nobody has said that it is drained

@@ -6,7 +6,7 @@ import socket
 from typing import Any
 
 from grt import sock
-from grt.net.packet import UDPConn, UnixPacketConn
+from grt.net.packet import UDPConn, UnixPacketConn, plain
 from grt.net.tcp import TCPConn, TCPListener
 from grt.net.unix import UnixConn, UnixListener, shown_path
 
@@ -46,9 +46,9 @@ def adopt(found: socket.socket) -> Any:
     """What grt has for such a socket; it takes the descriptor from found."""
     kind, family = found.type, found.family
     if kind == socket.SOCK_DGRAM and family in TCP:
-        return UDPConn(found, None)
+        return UDPConn(found, peer_of(found))
     if kind == socket.SOCK_DGRAM and family == socket.AF_UNIX:
-        return UnixPacketConn(found, None, "", None)
+        return UnixPacketConn(found, peer_of(found), "", None)
     if kind != socket.SOCK_STREAM or family not in (*TCP, socket.AF_UNIX):
         raise OSError(errno.EPROTONOSUPPORT, f"a socket of {family!r} and {kind!r} is not grt's business")
     if family == socket.AF_UNIX:
@@ -62,6 +62,14 @@ def adopt(found: socket.socket) -> Any:
         return TCPListener(found.detach(), address)
     address = sock.remote_address(found.fileno())
     return TCPConn(found.detach(), address)
+
+
+def peer_of(found: socket.socket) -> Any:
+    """The address that it is connected to, None if it is not."""
+    try:
+        return plain(found.getpeername())
+    except OSError:
+        return None
 
 
 def listens(found: socket.socket) -> bool:

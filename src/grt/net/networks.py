@@ -11,7 +11,7 @@ from grt.net.listener import BACKLOG, Listener
 from grt.net.resolver import resolve
 from grt.net.tcp import dial_tcp, listen_tcp
 from grt.net.tls import client_context, shake_hands, wrap_listener
-from grt.net.unix import dial_unix, listen_unix
+from grt.net.unix import dial_unix, listen_unix, path_of
 from grt.scope import timeout as time_limit
 
 __all__ = ["dial", "listen"]
@@ -44,7 +44,7 @@ def listen(
         host, port = split(address)
         if host:
             family, host = resolve(host, family)[0]
-        listener = listen_tcp(family, (host, port), backlog, reuse_port)
+        listener = listen_tcp(family, (host, port), backlog, reuse_port, network == "tcp")
     return listener if tls is None else wrap_listener(listener, tls)
 
 
@@ -104,15 +104,6 @@ def own_ends(host: str, port: int) -> dict[int, Address]:
     if not host:
         return {socket.AF_INET: ("0.0.0.0", port), socket.AF_INET6: ("::", port)}
     return {family: (found, port) for family, found in reversed(resolve(host, socket.AF_UNSPEC))}
-
-
-def path_of(address: Any) -> str:
-    path = os.fspath(address)
-    if not isinstance(path, str):
-        raise TypeError(f"the address of a Unix socket is a path, a string, not {address!r}")
-    if "\0" in path:
-        raise ValueError(f"the path {path!r} has a null character in it; an address without a file is written '@name'")
-    return path
 
 
 def family_of(network: Any) -> int:

@@ -3,19 +3,21 @@
 Threads: any; sends and receives each wait in their own order.
 """
 
+import contextlib
 import errno
 import ipaddress
-import os
 import socket
 import struct
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 from grt._core.errors import Closed
+from grt._core.go import sleep
 from grt.address import Address, show, split
 from grt.net.endpoint import Endpoint
 from grt.net.resolver import numeric_host, resolve
-from grt.net.unix import identity, packed_path, remove, shown_path
+from grt.net.unix import BUSY, bind_alone, packed_path, path_of, remove, shown_path
 
 __all__ = ["PacketConn", "UDPConn", "UnixPacketConn", "dial_packet", "listen_packet"]
 
@@ -51,18 +53,22 @@ class PacketConn(Endpoint):
         """The address that it is bound to; the port is real even if 0 was asked for."""
         return plain(self.raw.getsockname())
 
-    def recv(self, size: int = LARGEST) -> bytes:
-        """Waits for a datagram; what is longer than size bytes is cut. Raises ConnectionRefusedError if a connected
-        peer has let us know that nobody listens there."""
+    def recv(self, size: int | None = None) -> bytes:
+        """Waits for a datagram; what is longer than size bytes is cut, and nothing by default. Raises
+        ConnectionRefusedError if a connected peer has let us know that nobody listens there."""
         raw = self.raw
-        data: bytes = self.read_by(lambda: raw.recv(size))
+        data: bytes = self.read_by(lambda: raw.recv(self.room() if size is None else size))
         return data
 
-    def recv_from(self, size: int = LARGEST) -> tuple[bytes, Any]:
+    def recv_from(self, size: int | None = None) -> tuple[bytes, Any]:
         """As recv, with the sender's address."""
         raw = self.raw
-        data, sender = self.read_by(lambda: raw.recvfrom(size))
+        data, sender = self.read_by(lambda: raw.recvfrom(self.room() if size is None else size))
         return data, plain(sender)
+
+    def room(self) -> int:
+        """How many bytes the next datagram may have."""
+        return LARGEST
 
     def send(self, data: Any) -> None:
         """Sends a datagram to the peer that it is connected to; waits while the kernel takes no more."""
@@ -73,16 +79,18 @@ class PacketConn(Endpoint):
 
     def send_to(self, data: Any, address: Any) -> None:
         """Sends a datagram to address: (host, port) or "host:port", a path for a Unix socket."""
-        raw = self.raw
         if self.peer is not None:
             raise ValueError(f"{self.describe()} is connected: use send(data)")
         where = self.target(address)
         try:
-            self.write_by(lambda: raw.sendto(data, where))
+            self.write_by(lambda: self.hand_over(data, where))
         except OSError as error:
             if error.errno is not None:
                 error.filename = f"{self.network} {show(address)}"
             raise
+
+    def hand_over(self, data: Any, where: Any) -> int:
+        return self.raw.sendto(data, where)
 
     def target(self, address: Any) -> Any:
         """address as the kernel takes it."""
@@ -116,14 +124,17 @@ class UDPConn(PacketConn):
         super().__init__(made, peer)
 
     def target(self, address: Any) -> Any:
-        return socket_address(numeric(split(address), self.family))
+        return socket_address(numeric(split(address, "udp"), self.family))
 
     def set_broadcast(self, on: bool) -> None:
         """Whether it may send to a broadcast address (no, at first)."""
         self.raw.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, on)
 
     def join_group(self, group: str, interface: str | None = None) -> None:
-        """Receives what is sent to a multicast group, too: its numeric address, on an interface named as "eth0"."""
+        """Receives what is sent to a multicast group, too: its numeric address, on an interface named as "eth0".
+
+        That may be in the address, too: "ff02::1%eth0".
+        """
         self.change_membership(group, interface, socket.IP_ADD_MEMBERSHIP, socket.IPV6_JOIN_GROUP)
 
     def leave_group(self, group: str, interface: str | None = None) -> None:
@@ -131,10 +142,10 @@ class UDPConn(PacketConn):
         self.change_membership(group, interface, socket.IP_DROP_MEMBERSHIP, socket.IPV6_LEAVE_GROUP)
 
     def change_membership(self, group: str, interface: str | None, four: int, six: int) -> None:
-        address = ipaddress.ip_address(group)
+        address: Any = ipaddress.ip_address(group)
         if not address.is_multicast:
             raise ValueError(f"{group!r} is not a multicast address (224.0.0.0/4 or ff00::/8)")
-        index = 0 if interface is None else socket.if_nametoindex(interface)
+        index = interface_index(interface or getattr(address, "scope_id", None))
         if address.version == 4:  # struct ip_mreqn
             self.raw.setsockopt(socket.IPPROTO_IP, four, address.packed + struct.pack("=4si", bytes(4), index))
         else:
@@ -142,7 +153,7 @@ class UDPConn(PacketConn):
 
     def set_multicast(self, interface: str | None = None, hops: int = 1, loop: bool = True) -> None:
         """How it sends to groups: from which interface, over how many routers, and whether this machine hears it."""
-        index = 0 if interface is None else socket.if_nametoindex(interface)
+        index = interface_index(interface)
         raw = self.raw
         if self.family == socket.AF_INET or not raw.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY):
             raw.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, hops)
@@ -166,8 +177,20 @@ class UnixPacketConn(PacketConn):
         self.made = bound  # device and inode of its file, as for a UnixListener
         super().__init__(made, peer)
 
+    def hand_over(self, data: Any, where: str) -> int:
+        try:
+            return super().hand_over(data, where)
+        except BlockingIOError:  # the receiver is full, of whose end no event tells: this socket itself has room
+            sleep(BUSY)
+            raise
+
+    def room(self) -> int:
+        if sys.platform != "linux":
+            return LARGEST
+        return max(1, self.raw.recv_into(bytearray(1), 1, socket.MSG_PEEK | socket.MSG_TRUNC))
+
     def target(self, address: Any) -> str:
-        return packed_path(os.fspath(address))
+        return packed_path(path_of(address))
 
     def close(self) -> None:
         """Closes it; who is blocked on it gets grt.Closed."""
@@ -185,7 +208,7 @@ def listen_packet(network: str, address: str | Address, *, reuse_port: bool = Fa
     family = family_of(network)
     if family == socket.AF_UNIX:
         return unix_packets(address, None)
-    host, port = split(address)
+    host, port = split(address, "udp")
     if host:
         family, host = resolve(host, family)[0]
     elif family == socket.AF_UNSPEC:  # IPv6's wildcard takes IPv4 too, where there is IPv6
@@ -207,9 +230,9 @@ def dial_packet(network: str, address: str | Address, local: Any = None) -> Any:
     family = family_of(network)
     if family == socket.AF_UNIX:
         return unix_packets(local, address)
-    host, port = split(address)
+    host, port = split(address, "udp")
     family, host = resolve(host or "localhost", family)[0]
-    return udp(network, family, None if local is None else numeric(split(local), family), (host, port), False)
+    return udp(network, family, None if local is None else numeric(split(local, "udp"), family), (host, port), False)
 
 
 def udp(network: str, family: int, local: Address | None, peer: Address | None, reuse_port: bool) -> UDPConn:
@@ -220,40 +243,42 @@ def udp(network: str, family: int, local: Address | None, peer: Address | None, 
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, network == "udp6")
-        connect(made, "udp", local, peer)
+        if peer is not None:  # whoever names a broadcast address means it
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        connect(made, local, peer)
         return UDPConn(made, peer)
     finally:
         made.close()
 
 
 def unix_packets(local: Any, peer: Any) -> UnixPacketConn:
-    file, there = (None if path is None else os.fspath(path) for path in (local, peer))
+    file, there = (None if path is None else path_of(path) for path in (local, peer))
     made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    bound = None
+    what = f"dial unixgram {there}" if file is None else f"listen unixgram {file}"
     try:
         made.settimeout(0)
-        if file is not None:
-            connect(made, "unixgram", packed_path(file), None)
-            bound = identity(file)
-        if there is not None:
-            connect(made, "unixgram", None, packed_path(there))
+        bound = None
+        with contextlib.nullcontext() if file is None else bind_alone(made, file) as bound:
+            if there is not None:
+                what = f"dial unixgram {there}"
+                made.connect(packed_path(there))
         return UnixPacketConn(made, there, file or "", bound)
-    except OSError:
-        remove(file or "", bound)
+    except OSError as error:
+        error.filename = what
         raise
     finally:
         made.close()
 
 
-def connect(made: socket.socket, network: str, local: Any, peer: Any) -> None:
+def connect(made: socket.socket, local: Address | None, peer: Address | None) -> None:
     """Gives a socket its own address, and its peer's, as far as there are any."""
     what = ""
     try:
         if local is not None:
-            what = f"listen {network} {show(local)}"
+            what = f"listen udp {show(local)}"
             made.bind(socket_address(local))
         if peer is not None:
-            what = f"dial {network} {show(peer)}"
+            what = f"dial udp {show(peer)}"
             made.connect(socket_address(peer))
     except OSError as error:
         error.filename = what
@@ -271,12 +296,17 @@ def numeric(address: Address, family: int) -> Address:
     return (f"::ffff:{host}" if found != family else host), port
 
 
-def socket_address(address: Any) -> Any:
+def socket_address(address: Address) -> Any:
     """address as the socket module takes it: there IPv6's scope is no part of the host."""
-    if not isinstance(address, tuple) or "%" not in address[0]:
-        return address
     host, _, scope = address[0].partition("%")
-    return host, address[1], 0, int(scope) if scope.isdigit() else socket.if_nametoindex(scope)
+    return (host, address[1], 0, interface_index(scope)) if scope else address
+
+
+def interface_index(name: str | None) -> int:
+    """The number of an interface, which the system may write in the place of its name; 0 for any."""
+    if name is None:
+        return 0
+    return int(name) if name.isdigit() else socket.if_nametoindex(name)
 
 
 def plain(address: Any) -> Any:

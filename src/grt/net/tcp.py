@@ -20,6 +20,7 @@ from grt.net.listener import Listener
 
 __all__ = ["TCPConn", "TCPListener", "dial_tcp", "listen_tcp"]
 
+LONGEST = 32767  # seconds of silence that can be asked for
 KEEPALIVE = 15  # seconds of silence before and between probes, as Go has it
 Route = tuple[int, Address, Address | None]  # address family, numeric address, that of this end if it is given
 PATIENCE = 0.25  # seconds until the next address is tried beside the one before: RFC 8305's Connection Attempt Delay
@@ -40,6 +41,8 @@ class TCPConn(Conn):
         """After how many seconds of silence the peer is probed, and how often then; None never does. 15 by default."""
         if seconds is not None and not (isinstance(seconds, (int, float)) and seconds > 0):
             raise ValueError(f"keepalive is a number of seconds above 0, or None for never, not {seconds!r}")
+        if seconds is not None and seconds > LONGEST:
+            raise ValueError(f"keepalive is {LONGEST} seconds at most, or None for never, not {seconds!r}")
         fd = self.number()
         sock.set_option(fd, socket.SOL_SOCKET, socket.SO_KEEPALIVE, seconds is not None)
         if seconds is not None:
@@ -60,22 +63,25 @@ class TCPListener(Listener):
 # -- listening
 
 
-def listen_tcp(family: int, address: Address, backlog: int, reuse_port: bool) -> TCPListener:
-    """Listens on a numeric (host, port); "" for the host is every host of this machine."""
+def listen_tcp(family: int, address: Address, backlog: int, reuse_port: bool, dual: bool) -> TCPListener:
+    """Listens on a numeric (host, port); "" for the host is every host of this machine.
+
+    dual is whether an IPv6 socket takes IPv4, too: that matters to "::", and to an IPv4 address written as IPv6.
+    """
     host, port = address
     if host:
-        return listen_on(family, address, backlog, reuse_port)
+        return listen_on(family, address, backlog, reuse_port, dual)
     if family == socket.AF_INET:
-        return listen_on(family, ("0.0.0.0", port), backlog, reuse_port)
+        return listen_on(family, ("0.0.0.0", port), backlog, reuse_port, dual)
     try:  # IPv6's wildcard takes IPv4 too, where there is IPv6
-        return listen_on(socket.AF_INET6, ("::", port), backlog, reuse_port, dual=family == socket.AF_UNSPEC)
+        return listen_on(socket.AF_INET6, ("::", port), backlog, reuse_port, dual)
     except OSError as error:
         if family == socket.AF_INET6 or error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
             raise
-        return listen_on(socket.AF_INET, ("0.0.0.0", port), backlog, reuse_port)
+        return listen_on(socket.AF_INET, ("0.0.0.0", port), backlog, reuse_port, dual)
 
 
-def listen_on(family: int, address: Address, backlog: int, reuse_port: bool, dual: bool = False) -> TCPListener:
+def listen_on(family: int, address: Address, backlog: int, reuse_port: bool, dual: bool) -> TCPListener:
     fd = -1
     try:
         fd = sock.open(family)
@@ -185,6 +191,7 @@ def dial_one(family: int, address: Address, local: Address | None) -> TCPConn:
         conn = TCPConn(fd, address)
         set_stream_options(fd)
         if local is not None:
+            sock.set_option(fd, socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # for its port's attempts side by side, too
             sock.bind(fd, local)
         conn.connect(address)
         return conn

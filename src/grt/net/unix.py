@@ -1,23 +1,27 @@
 """Unix sockets: streams between processes of one machine, which can tell who the peer is and pass descriptors.
 
-An address is a path; on Linux one that begins with a null character, or is written with "@" for it, is no file.
+An address is a path; on Linux one that is written with "@" before it is a name without a file.
 """
 
 import array
+import contextlib
 import errno
+import fcntl
 import os
 import socket
 import stat
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from grt._core.go import sleep
 from grt.net.conn import Conn
 from grt.net.listener import Listener
 
-__all__ = ["Credentials", "UnixConn", "UnixListener", "dial_unix", "listen_unix", "packed_path"]
+__all__ = [
+    "BUSY", "Credentials", "UnixConn", "UnixListener", "bind_alone", "dial_unix", "listen_unix", "packed_path", "path_of",
+]  # fmt: skip
 
 MOST = 253  # descriptors in one message: Linux's SCM_MAX_FD
 LONGEST = 107 if sys.platform == "linux" else 103  # bytes: what sun_path holds, with a null behind
@@ -84,8 +88,11 @@ class UnixConn(Conn):
         """Waits for data that the peer has sent, at most size bytes, and the descriptors that came with it.
 
         ([], b"") is the end of the stream. The descriptors are the caller's to close; no program that is started
-        inherits them.
+        inherits them. Of more than most, the rest is dropped. If this process may have no more of them, none is left
+        open: OSError, whose `data` is what came with them.
         """
+        if most < 1 or size < 1:
+            raise ValueError(f"most and size are at least 1, not {most} and {size}")
         if self.buffered:  # it came before
             return [], self.read(size)
         room = socket.CMSG_LEN(most * array.array("i").itemsize)
@@ -94,7 +101,7 @@ class UnixConn(Conn):
         def receive() -> Any:
             return raw.recvmsg(size, room, CLOEXEC)
 
-        data, messages, _, _ = self.read_by(receive)
+        data, messages, flags, _ = self.read_by(receive)
         numbers = array.array("i")
         for level, kind, content in messages:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
@@ -103,6 +110,12 @@ class UnixConn(Conn):
         if not CLOEXEC:
             for fd in fds:
                 os.set_inheritable(fd, False)
+        if flags & socket.MSG_CTRUNC and len(fds) < most:
+            for fd in fds:
+                os.close(fd)
+            error = OSError(errno.EMFILE, os.strerror(errno.EMFILE), self.describe())
+            error.data = data  # type: ignore[attr-defined]
+            raise error
         return fds, data
 
 
@@ -131,10 +144,10 @@ def listen_unix(path: str, backlog: int) -> UnixListener:
     made = socket.socket(socket.AF_UNIX)
     try:
         made.settimeout(0)
-        bind(made, path)
-        made.listen(backlog)
+        with bind_alone(made, path) as bound:
+            made.listen(backlog)
         addr = path or shown_path(made.getsockname())  # "" lets the system choose a name without a file
-        return UnixListener(made.detach(), addr, identity(path))
+        return UnixListener(made.detach(), addr, bound)
     except OSError as error:
         error.filename = f"listen unix {path}"
         raise
@@ -142,21 +155,62 @@ def listen_unix(path: str, backlog: int) -> UnixListener:
         made.close()
 
 
+@contextlib.contextmanager
+def bind_alone(made: socket.socket, path: str) -> Iterator[tuple[int, int] | None]:
+    """Binds made to path, where a file that a dead server has left is replaced; gives the new one's device and inode.
+
+    Who does the same meanwhile waits: one that does not listen yet looks dead. What fails inside leaves no file.
+    """
+    with only_one_in(path):
+        bind(made, path)
+        bound = identity(path)
+        try:
+            yield bound
+        except BaseException:
+            remove(path, bound)
+            raise
+
+
+@contextlib.contextmanager
+def only_one_in(path: str) -> Iterator[None]:
+    """Holds the lock of path's folder, as far as that can be had: it leaves no file of its own, and ends with us."""
+    try:
+        folder = -1 if has_no_file(path) else os.open(os.path.dirname(path) or ".", os.O_RDONLY)
+    except OSError:  # it may be written and not read, or is not there: then bind says so
+        folder = -1
+    try:
+        while folder >= 0 and not can_lock(folder):
+            sleep(BUSY)
+        yield
+    finally:
+        if folder >= 0:
+            os.close(folder)
+
+
+def can_lock(folder: int) -> bool:
+    """False while another has it. True, too, where files have no locks."""
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno != errno.EWOULDBLOCK
+    return True
+
+
 def bind(made: socket.socket, path: str) -> None:
     try:
         made.bind(packed_path(path))
     except OSError as error:
-        if error.errno != errno.EADDRINUSE or not is_stale(path):
+        if error.errno != errno.EADDRINUSE or not is_stale(path, made.type):
             raise
         os.unlink(path)
         made.bind(packed_path(path))
 
 
-def is_stale(path: str) -> bool:
+def is_stale(path: str, kind: int) -> bool:
     """Whether path is a socket on which nobody listens: a server ended without closing it."""
     if identity(path) is None or not stat.S_ISSOCK(os.stat(path).st_mode):
         return False
-    with socket.socket(socket.AF_UNIX) as probe:
+    with socket.socket(socket.AF_UNIX, kind) as probe:
         probe.settimeout(0)
         return probe.connect_ex(path) == errno.ECONNREFUSED
 
@@ -179,6 +233,15 @@ def dial_unix(path: str) -> UnixConn:
         made.close()
 
 
+def path_of(address: Any) -> str:
+    path = os.fspath(address)
+    if not isinstance(path, str):
+        raise TypeError(f"the address of a Unix socket is a path, a string, not {address!r}")
+    if "\0" in path:
+        raise ValueError(f"the path {path!r} has a null character in it; an address without a file is written '@name'")
+    return path
+
+
 def packed_path(path: str) -> str:
     """path as the kernel takes it."""
     if len(os.fsencode(path)) > LONGEST:
@@ -192,17 +255,23 @@ def shown_path(path: Any) -> str:
 
 
 def remove(path: str, made: tuple[int, int] | None) -> None:
-    """Removes the file at path, if it is the one that was made; None if none was."""
+    """Removes the file at path, if it is the one that was made (None if none was) and this process may do so."""
     if made is not None and made == identity(path):
-        os.unlink(path)
+        with contextlib.suppress(OSError):
+            os.unlink(path)
 
 
 def identity(path: str) -> tuple[int, int] | None:
-    """Device and inode of the file at path, None if there is none: an abstract address has none."""
-    if path.startswith("@"):
+    """Device and inode of the file at path, None if there is none."""
+    if has_no_file(path):
         return None
     try:
         found = os.stat(path)
     except (OSError, ValueError):
         return None
     return found.st_dev, found.st_ino
+
+
+def has_no_file(path: str) -> bool:
+    """Whether path is a name without a file; the system chooses one in the place of ""."""
+    return not path or path.startswith("@")
