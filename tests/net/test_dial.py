@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import grt
-from grt.net.tcp import dial_tcp
+from grt.net.tcp import Route, dial_tcp
 from tests.goroutines import blocked
 
 LOCAL = "127.0.0.1:0"
@@ -71,7 +71,7 @@ def test_this_ends_address_can_be_chosen(listener):
 
 def test_all_addresses_are_tried_from_a_port_that_is_chosen(listener, full):
     port = unused_port()
-    routes = [(socket.AF_INET, address, ("127.0.0.1", port)) for address in (full, listener.addr)]
+    routes: list[Route] = [(socket.AF_INET, address, ("127.0.0.1", port)) for address in (full, listener.addr)]
     with grt.timeout(60), dial_tcp(routes, None) as near, listener.accept() as far:
         assert far.remote_addr == near.local_addr == ("127.0.0.1", port)
 

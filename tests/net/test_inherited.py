@@ -74,7 +74,7 @@ OTHERS = """
         print(conn.read(), conn.remote_addr)
         conn.write(b"answer")
     print(name.addr)
-    connected.send(b"from who is connected")
+    connected.send(b"connected")
     print(connected.peer == udp.addr, udp.recv())
     for each in found:
         each.close()
@@ -121,7 +121,7 @@ def test_so_are_its_datagrams_and_connections(path):
         f"b'over tcp' {caller}",
         "b'over unix' ",
         f"@{path}",
-        "True b'from who is connected'",
+        "True b'connected'",
     ]
 
 

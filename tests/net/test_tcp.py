@@ -233,9 +233,9 @@ def test_silence_is_probed_after_as_many_seconds_as_are_said(pair):
         for wrong in (0, -1, "60"):
             with pytest.raises(ValueError, match=f"a number of seconds above 0, or None for never, not {wrong!r}"):
                 conn.set_keepalive(wrong)
-        for wrong in (40_000, float("inf")):
-            with pytest.raises(ValueError, match=f"is 32767 seconds at most, or None for never, not {wrong!r}"):
-                conn.set_keepalive(wrong)
+        for long in (40_000, float("inf")):
+            with pytest.raises(ValueError, match=f"is 32767 seconds at most, or None for never, not {long!r}"):
+                conn.set_keepalive(long)
         assert probes(conn) == [60, 60]
         conn.set_keepalive(0.1)
         assert probes(conn) == [1, 1]

@@ -257,7 +257,6 @@ def unix_packets(local: Any, peer: Any) -> UnixPacketConn:
     what = f"dial unixgram {there}" if file is None else f"listen unixgram {file}"
     try:
         made.settimeout(0)
-        bound = None
         with contextlib.nullcontext() if file is None else bind_alone(made, file) as bound:
             if there is not None:
                 what = f"dial unixgram {there}"

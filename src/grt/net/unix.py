@@ -20,7 +20,8 @@ from grt.net.conn import Conn
 from grt.net.listener import Listener
 
 __all__ = [
-    "BUSY", "Credentials", "UnixConn", "UnixListener", "bind_alone", "dial_unix", "listen_unix", "packed_path", "path_of",
+    "BUSY", "Credentials", "UnixConn", "UnixListener", "bind_alone", "dial_unix", "listen_unix", "packed_path",
+    "path_of", "remove", "shown_path",
 ]  # fmt: skip
 
 MOST = 253  # descriptors in one message: Linux's SCM_MAX_FD
