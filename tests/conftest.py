@@ -57,6 +57,17 @@ def open_files():
     return [os.readlink(path) for path in DESCRIPTORS.iterdir() if path.is_symlink()]
 
 
+@pytest.fixture(autouse=True)
+def no_children():
+    """A test that fails leaves no program behind that it has started."""
+    before = set(children)
+    yield
+    for child in set(children) - before:
+        if child.poll() is None:
+            with child:
+                child.kill()
+
+
 @pytest.fixture(scope="session")
 def fork_server():
     """Started before any test counts descriptors: the server that forks VMs stays until the end."""

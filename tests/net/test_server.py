@@ -322,6 +322,22 @@ def test_shutdown_of_a_server_that_waits_for_a_place(start, listener):
         assert server.shutdown(60) == 0
 
 
+def test_shutdown_cuts_also_whose_handler_has_not_begun(listener, monkeypatch):
+    begun, cutting = [], []
+    server = grt.Server(begun.append, limit=1)
+    serving = grt.go(server.serve, listener)
+
+    def go_behind_a_shutdown(fn, *args):
+        cutting.append(grt.go(server.shutdown, 0))
+        return grt.go(fn, *args)
+
+    monkeypatch.setattr(grt.net.server, "go", go_behind_a_shutdown)
+    with dial(listener) as conn:
+        serving.result(timeout=60)
+        assert cutting[0].result() == 1 and server.connections == 0 and begun == []
+        assert conn.read() == b""
+
+
 def test_after_a_shutdown_it_serves_no_more(start, listener):
     server = start(echo)
     server.shutdown()

@@ -1,10 +1,10 @@
 """Servers whose connections are served by VMs."""
 
+import contextlib
 import errno
 import functools
 import os
 import signal
-import socket
 import ssl
 import sys
 import time
@@ -13,7 +13,9 @@ import pytest
 
 import grt
 from tests.child import finish, read_line, spawn
+from tests.goroutines import blocked
 from tests.net.certificates import client_context, made, needs_openssl, server_context
+from tests.net.test_dial import unused_port
 
 pytestmark = pytest.mark.usefixtures("fork_server")
 
@@ -41,6 +43,12 @@ def linger(conn):
     grt.select()
 
 
+def compute(conn):
+    conn.write(b"here")
+    while True:
+        pass
+
+
 def answer_lines(conn):
     while answering.next_request(conn):
         conn.write(conn.read_line().upper())
@@ -52,6 +60,16 @@ answering = grt.Server(answer_lines, vms=2, idle_timeout=60)
 def ask_pid(addr, **options):
     with grt.dial("tcp", addr, **options) as conn:
         return int(conn.read_line())
+
+
+def dial_when_up(addr, **options):
+    limit = time.monotonic() + 60
+    while True:
+        try:
+            return grt.dial("tcp", addr, **options)
+        except ConnectionRefusedError:
+            assert time.monotonic() < limit
+            grt.sleep(0.01)
 
 
 def start(handler, vms, **options):
@@ -92,6 +110,84 @@ def test_a_connection_that_does_not_end_is_cut():
         assert server.shutdown(timeout=0.05) == 1
         assert conn.read() == b""
     serving.result()
+
+
+def test_a_handler_that_never_gives_way_is_cut(monkeypatch):
+    monkeypatch.setattr(grt.vm.workers, "LATE", 0.5)
+    server, addr, serving = start(compute, 1)
+    for end in server.restart, server.shutdown:
+        with grt.dial("tcp", addr) as conn:
+            assert conn.read() == b"here"
+            assert end(timeout=0.05) == 1
+            with contextlib.suppress(ConnectionResetError):
+                assert conn.read() == b""
+    serving.result(timeout=60)
+
+
+def test_who_waits_for_a_shutdown_can_be_cancelled_or_time_out():
+    for way in "cancel", "timeout":
+        server, addr, serving = start(linger, 1)
+        with grt.dial("tcp", addr) as conn:
+            assert conn.read() == b"here"
+            while server.workers is None:
+                grt.sleep(0.001)
+            if way == "cancel":
+                ending = blocked(server.shutdown, 60)
+                ending.cancel()
+                with pytest.raises(grt.Cancelled):
+                    ending.result()
+            else:
+                with grt.timeout(0.05), pytest.raises(TimeoutError, match=r"of grt\.timeout are over"):
+                    server.shutdown(60)
+            with contextlib.suppress(ConnectionResetError):
+                assert conn.read() == b""
+        serving.result(timeout=60)
+        assert server.shutdown(60) == 0
+
+
+def test_after_a_shutdown_no_vms_serve_any_more():
+    server, _, serving = start(tell_pid, 1)
+    assert server.shutdown(timeout=10) == 0
+    serving.result()
+    with grt.listen("tcp", "127.0.0.1:0") as other:
+        server.serve(other)
+        assert other.closed
+
+
+def test_a_server_whose_vms_serve_has_one_address():
+    server, addr, serving = start(tell_pid, 1)
+    ask_pid(addr)
+    with grt.listen("tcp", "127.0.0.1:0") as other:
+        with pytest.raises(RuntimeError, match="has one address"):
+            server.serve(other)
+        assert other.closed
+    assert server.shutdown(timeout=10) == 0
+    serving.result()
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_the_second_signal_ends_the_vms_at_once(second):
+    addr = ("127.0.0.1", unused_port())
+    child = spawn(f"""
+        import grt
+        from tests.net.test_server_vms import linger
+
+        print("ready", flush=True)
+        grt.Server(linger, vms=1).run("tcp", {addr}, grace=600)
+    """)
+    read_line(child)
+    with dial_when_up(addr) as conn:
+        assert conn.read() == b"here"
+        child.send_signal(signal.SIGINT)
+        with pytest.raises(ConnectionRefusedError):  # also while VMs finish
+            while True:
+                with contextlib.suppress(ConnectionResetError):  # it was in the backlog
+                    grt.dial("tcp", addr).close()
+        child.send_signal(second)
+        status, _, err = finish(child)
+        with contextlib.suppress(ConnectionResetError):
+            assert conn.read() == b""
+    assert status == -second, err
 
 
 def test_a_rolling_restart_refuses_nobody_and_ends_nothing():
@@ -159,7 +255,7 @@ def test_each_vm_makes_its_own_context_for_tls(tmp_path):
 
     assert ask() != os.getpid()
     server.restart(timeout=10)  # which waits until all have begun
-    before = {ask() for _ in range(20)}
+    before = {worker.vm.pid for worker in server.workers.workers}
     missing.touch()
     with pytest.raises(OSError, match="no certificate today"):
         server.restart(timeout=10)
@@ -198,18 +294,15 @@ def test_a_handler_that_cannot_be_sent_is_told():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel does not spread connections")
 def test_a_server_program_restarts_at_sighup_and_ends_at_sigterm(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    addr = ("127.0.0.1", unused_port())
     child = spawn(f"""
         import grt
         from tests.net.test_server_vms import tell_pid
 
         print("ready", flush=True)
-        grt.Server(tell_pid, vms=2).run("tcp", "127.0.0.1:{port}", grace=10)
+        grt.Server(tell_pid, vms=2).run("tcp", {addr}, grace=10)
     """)
     read_line(child)
-    addr = ("127.0.0.1", port)
     before = {ask_pid_soon(addr) for _ in range(40)}
     assert len(before) == 2
     child.send_signal(signal.SIGHUP)
@@ -222,9 +315,7 @@ def test_a_server_program_restarts_at_sighup_and_ends_at_sigterm(tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel does not spread connections")
 def test_a_sighup_is_not_lost_while_some_of_them_begin():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        addr = probe.getsockname()
+    addr = ("127.0.0.1", unused_port())
     child = spawn(f"""
         import grt
         from tests.net.test_server_vms import tell_pid
@@ -244,9 +335,7 @@ def test_a_sighup_is_not_lost_while_some_of_them_begin():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel does not spread connections")
 def test_a_sigterm_lets_those_that_are_being_replaced_finish():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        addr = probe.getsockname()
+    addr = ("127.0.0.1", unused_port())
     child = spawn(f"""
         import grt
         from tests.net.test_server_vms import take_long
@@ -270,9 +359,7 @@ def test_a_sigterm_lets_those_that_are_being_replaced_finish():
 @needs_openssl
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel does not spread connections")
 def test_a_restart_that_fails_leaves_a_server_program_as_it_was(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        addr = probe.getsockname()
+    addr = ("127.0.0.1", unused_port())
     missing = tmp_path / "missing"
     child = spawn(f"""
         import functools, pathlib, grt
@@ -301,10 +388,5 @@ def test_a_restart_that_fails_leaves_a_server_program_as_it_was(tmp_path):
 
 
 def ask_pid_soon(addr, **options):
-    limit = time.monotonic() + 60
-    while True:
-        try:
-            return ask_pid(addr, **options)
-        except ConnectionRefusedError:
-            assert time.monotonic() < limit
-            grt.sleep(0.01)
+    with dial_when_up(addr, **options) as conn:
+        return int(conn.read_line())

@@ -219,6 +219,17 @@ def test_small_writes_are_not_delayed_unless_that_is_wished(pair):
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_KEEPIDLE"), reason="this system calls it otherwise")
+def test_what_cannot_be_wrapped_is_closed(listener):
+    def refuse(conn):
+        raise ValueError(conn)
+
+    listener.wrap = refuse
+    with grt.dial("tcp", listener.addr) as near:
+        with pytest.raises(ValueError, match="Conn tcp"):
+            listener.accept()
+        assert near.read() == b""
+
+
 def test_silence_is_probed_after_as_many_seconds_as_are_said(pair):
     times = socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL
 

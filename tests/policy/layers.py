@@ -74,7 +74,7 @@ MAY_IMPORT = {
     "net.tcp": "address groups net.conn net.listener sock _core.chan",
     "net.unix": "net.conn net.listener _core.go",
     "net.sealed": "_core.semaphore _core.stream",
-    "net.tls": "net.conn net.listener net.sealed scope",
+    "net.tls": "net.conn net.listener net.sealed scope _core.errors _core.go",
     "net.packet": "address net.endpoint net.resolver net.unix _core.errors _core.go",
     "net.stdio": "net.conn _core.stream",
     "net.networks": "address net.conn net.listener net.resolver net.tcp net.tls net.unix scope",
@@ -91,9 +91,9 @@ MAY_IMPORT = {
     "_core.chan _core.errors _core.go _core.goroutine",
     "vm.pool": "vm.machine _core.errors _core.goroutine _core.semaphore",
     "vm.program": "vm.errors vm.machine _core.go _core.goroutine",
-    "vm.workers": "vm.machine _core.chan _core.errors _core.go _core.goroutine _core.semaphore",
+    "vm.workers": "scope vm.machine _core.chan _core.errors _core.go _core.goroutine _core.semaphore",
     "vm": "vm.errors vm.machine vm.pool vm.program",
-    "net.server": "address net.conn net.networks net.listener net.tls signal vm.workers "
+    "net.server": "address net.conn net.networks net.listener net.tls signal sync vm.workers "
     "_core.chan _core.errors _core.go _core.goroutine _core.select _core.semaphore _core.timers",
     "net": "net.conn net.inherited net.listener net.memory net.networks net.packet net.resolver net.server net.stdio "
     "net.tcp net.tls net.unix",

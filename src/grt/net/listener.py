@@ -39,7 +39,11 @@ class Listener(Endpoint):
         conn = self.adopt(*self.accept_fd())
         if self.wrap is None:
             return conn
-        wrapped: Conn = self.wrap(conn)
+        try:
+            wrapped: Conn = self.wrap(conn)
+        except BaseException:
+            conn.close()
+            raise
         return wrapped
 
     def adopt(self, fd: int, peer: Any) -> Conn:

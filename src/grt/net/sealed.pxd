@@ -14,9 +14,11 @@ cdef class Sealed(Layered):
     cdef object starved
     cdef public object guard
     cdef public bint cut
+    cdef public object failure
     cdef public bint shaken
     cdef public Mutex shaking
     cdef public Mutex sending
+    cdef public bint late
     cdef public bytes unsent
     cdef public bint hungry
     cdef public bytes early

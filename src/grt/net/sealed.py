@@ -15,7 +15,7 @@ from typing import Any
 from grt._core.semaphore import Mutex
 from grt._core.stream import Layered
 
-__all__ = ["PIECE", "Sealed"]
+__all__ = ["PIECE", "RECORD", "Sealed"]
 
 CHUNK = 65536  # bytes of ciphertext read at a time
 PIECE = 131072  # bytes of plaintext encrypted at a time: eight records
@@ -26,8 +26,8 @@ class Sealed(Layered):
     """A stream over another one, the transport, with an engine between."""
 
     __slots__ = (
-        "cut", "decrypt", "early", "encrypt", "ended", "guard", "hungry", "incoming", "outgoing", "sending", "shaken",
-        "shaking", "starved", "tls", "transport", "unsent",
+        "cut", "decrypt", "early", "encrypt", "ended", "failure", "guard", "hungry", "incoming", "late", "outgoing",
+        "sending", "shaken", "shaking", "starved", "tls", "transport", "unsent",
     )  # fmt: skip
 
     def begin(self, transport: Any, engine: Any, incoming: Any, outgoing: Any, starved: type[Exception]) -> None:
@@ -40,10 +40,12 @@ class Sealed(Layered):
         self.starved = starved  # what it raises when nothing is left to decrypt
         self.guard = threading.Lock()  # nothing waits, and no goroutine gives way, with it held
         self.cut = False  # whether the last write has ended early: then no goodbye may make the stream seem whole
+        self.failure: Any = None  # what ended the handshake for good
         self.shaken = False  # whether the handshake is over
         self.shaking = Mutex()  # whoever makes it holds this
         self.sending = Mutex()  # whoever hands ciphertext to the transport holds this
         self.unsent = b""  # ciphertext that a write which was cut short has left
+        self.late = False  # whether somebody sees to it that this is sent
         self.hungry = False  # whether nothing is left to decrypt
         self.early = b""  # decrypted before it was asked for
         self.ended = False  # whether the peer has said goodbye
@@ -52,8 +54,12 @@ class Sealed(Layered):
         """Agrees with the peer on keys; waits for it. Sets `shaken`."""
         raise NotImplementedError
 
-    def try_flush(self) -> None:
-        """Sends what has been encrypted, as far as the transport takes it at once: never waits."""
+    def send_later(self) -> None:
+        """Sees to it that what is left is sent, as soon as the transport takes it: the peer may wait for it."""
+        raise NotImplementedError
+
+    def shake_again(self) -> None:
+        """Goes on with a handshake that the peer has asked for in the midst of a stream; waits a while for it."""
         raise NotImplementedError
 
     def judge_end(self, error: BaseException) -> bytes:
@@ -78,8 +84,6 @@ class Sealed(Layered):
         most = size if size < RECORD else RECORD
         while not self.ended:
             if self.hungry:
-                if self.unsent:
-                    self.try_flush()  # what a write that was cut short has left: the peer may be waiting for it
                 self.feed()
                 self.hungry = False
             try:
@@ -116,8 +120,13 @@ class Sealed(Layered):
             self.transport.write(data)  # which may have kept something back, too
             self.cut = False
             return 0
-        with self.guard:
-            count: int = self.encrypt(data if size <= PIECE else memoryview(data)[:PIECE])
+        count = 0
+        while count == 0:
+            try:
+                with self.guard:
+                    count = self.encrypt(data if size <= PIECE else memoryview(data)[:PIECE])
+            except self.starved:
+                self.shake_again()
         try:
             self.flush()
         except BaseException as error:
@@ -146,5 +155,6 @@ class Sealed(Layered):
             self.transport.write(data)
         except BaseException as error:
             self.unsent = data[getattr(error, "sent", 0) :]
+            self.send_later()
             error.sent = 0  # type: ignore[attr-defined]
             raise

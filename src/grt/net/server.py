@@ -25,7 +25,8 @@ from grt.address import Address
 from grt.net.conn import Conn
 from grt.net.listener import Listener
 from grt.net.networks import listen
-from grt.net.tls import GONE, server_context, warn_of_handshake, wrap_listener
+from grt.net.tls import GONE, server_context, warn_of_peer, wrap_listener
+from grt.sync import Event
 from grt.vm.workers import Workers, attempt, end
 
 __all__ = ["Server"]
@@ -111,7 +112,7 @@ class Server:
         self.tls = tls
         self.workers: Workers | None = None  # the VMs that serve
         self.starting = Mutex()  # held while they are started, and ended
-        self.over: Chan[None] = chan()  # closed when they have ended
+        self.over = Event()  # set when they have ended, or are to end at once
         self.guard = threading.Lock()  # guards all below
         self.listeners: set[Listener] = set()
         self.serving: dict[Conn, Served] = {}
@@ -150,17 +151,19 @@ class Server:
     def serve_in_vms(self, listeners: "list[Listener]") -> None:
         """Has each of listeners served by a VM of its own, until `shutdown`. Closes them then."""
         options = {name: getattr(self, name) for name in OPTIONS}
-        if self.workers is not None:
-            raise RuntimeError(f"{self!r} serves already; one whose VMs serve has one address")
         try:
             with self.starting:
-                if not self.stopping:
-                    self.workers = Workers(serve_in_vm, listeners, self.handler, options)
-            if self.workers is not None:
-                self.over.recv_ok()
-        finally:
-            if self.workers is not None:
+                if self.stopping:
+                    return
+                if self.workers is not None:
+                    raise RuntimeError(f"{self!r} serves already; one whose VMs serve has one address")
+                self.workers = Workers(serve_in_vm, listeners, self.handler, options)
+            try:
+                self.over.wait()
+                self.workers.end()
+            finally:
                 self.workers.kill()
+        finally:
             for listener in set(listeners):
                 listener.close()
 
@@ -203,6 +206,7 @@ class Server:
 
     def handle(self, served: "Served") -> None:
         conn = served.conn
+        served.begun = True
         try:
             self.handler(conn)
         except GONE as error:
@@ -215,7 +219,7 @@ class Server:
             if not served.limited:
                 raise
         except OSError as error:
-            if not warn_of_handshake(conn, error):
+            if not warn_of_peer(conn, error):
                 raise
         finally:
             self.finish(conn)
@@ -225,10 +229,11 @@ class Server:
             conn.close()
         finally:
             with self.guard:
-                served = self.serving.pop(conn)
-            served.goroutine = None  # an exception that it ends by leads here: no circle, so it is reported at once
-            if self.places is not None:
-                self.places.release()
+                served = self.serving.pop(conn, None)
+            if served is not None:
+                served.goroutine = None  # an exception that it ends by leads here: no circle, so it is reported at once
+                if self.places is not None:
+                    self.places.release()
 
     def next_request(self, conn: Conn) -> bool:
         """Waits, in a handler, for the first byte of the next request; returns False when there will be none.
@@ -288,12 +293,11 @@ class Server:
         return self.cut()
 
     def finish_vms(self, timeout: float | None) -> int:
-        with self.starting:
-            if self.workers is None or self.over.closed:
-                return 0
-            cut = self.workers.finish(timeout)
-            self.over.close()
-        return cut
+        try:
+            with self.starting:
+                return 0 if self.workers is None or self.over.is_set() else self.workers.finish(timeout)
+        finally:
+            self.over.set()
 
     def await_end(self, deadline: float, close_idle: bool) -> None:
         pause = LOOKS[0]
@@ -315,6 +319,8 @@ class Server:
             served.conn.close()
             if served.goroutine is not None:
                 served.goroutine.cancel()
+                if not served.begun:  # and never will, so nobody else does this
+                    self.finish(served.conn)
         self.await_end(now() + LAST, close_idle=False)
         return len(left)
 
@@ -390,11 +396,12 @@ def forward_end(goroutine: Goroutine, over: Any) -> None:
 class Served:
     """A connection and its handler."""
 
-    __slots__ = ("asks", "conn", "fresh", "goroutine", "limited", "since", "waits")
+    __slots__ = ("asks", "begun", "conn", "fresh", "goroutine", "limited", "since", "waits")
 
     def __init__(self, conn: Conn) -> None:
         self.conn = conn
         self.since = now()
+        self.begun = False  # whether its handler has
         self.fresh = True  # whether no request has begun, as far as its handler lets us know
         self.goroutine: Goroutine | None = None
         self.asks = False  # whether its handler uses `next_request`

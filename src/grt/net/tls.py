@@ -7,19 +7,22 @@ Threads: any, as for Sealed.
 import errno
 import os
 import ssl
+import sys
 from typing import Any
 
+from grt._core.errors import Closed
+from grt._core.go import go, sleep
 from grt.net.conn import Conn
 from grt.net.listener import Listener
-from grt.net.sealed import PIECE, Sealed
+from grt.net.sealed import PIECE, RECORD, Sealed
 from grt.scope import timeout as time_limit
 
 __all__ = [
-    "GONE", "TLSConn", "client_context", "server_context", "shake_hands", "start_tls", "warn_of_handshake",
-    "wrap_listener",
+    "GONE", "TLSConn", "client_context", "server_context", "shake_hands", "start_tls", "warn_of_peer", "wrap_listener",
 ]  # fmt: skip
 
 GONE = ConnectionError, ssl.SSLEOFError  # how it is said that a peer has gone: by a reset, or without its goodbye
+LOOKS = 0.002, 0.1  # seconds between two attempts to send what is left, doubling
 
 
 class TLSConn(Sealed, Conn):
@@ -83,6 +86,8 @@ class TLSConn(Sealed, Conn):
         Raises TimeoutError after timeout seconds, or at the connection's deadlines.
         """
         with time_limit(timeout), self.shaking:
+            if self.failure is not None:
+                raise ssl.SSLError(self.failure.errno, self.failure.strerror)
             while not self.shaken:
                 over = False
                 try:
@@ -92,10 +97,13 @@ class TLSConn(Sealed, Conn):
                 except ssl.SSLWantReadError:
                     pass
                 except ssl.SSLError as error:
-                    self.try_flush()  # tells the peer why
-                    error.filename = self.describe()
+                    self.failure = self.explained(error, "the handshake has failed: ")
                     raise
-                self.flush()
+                try:
+                    self.flush()
+                except ConnectionError:
+                    if not over or not self.tls.server_side:
+                        raise  # else what the client has sent before it left is still to be read
                 self.shaken = over  # not before its last bytes have gone
                 if not over:
                     self.feed()
@@ -107,31 +115,82 @@ class TLSConn(Sealed, Conn):
             return b""
         if isinstance(error, ssl.SSLEOFError):
             raise ssl.SSLEOFError(error.errno, f"{self.describe()} was cut short: no close_notify came") from None
-        raise error
+        raise self.explained(error)
 
-    def try_flush(self) -> None:
-        """As flush, as far as the transport takes it at once: never waits."""
+    def explained(self, error: BaseException, what: str = "") -> BaseException:
+        """error, which the engine has raised, with this connection in its message; the peer is told why, too."""
+        self.try_flush()
+        if isinstance(error, ssl.SSLError):
+            error.strerror = f"{self.describe()}: {what}{error.strerror}"
+        return error
+
+    def try_flush(self) -> bool:
+        """As flush, as far as the transport takes it at once: never waits. False if nobody is there any more."""
         if not self.sending.try_lock():
-            return
+            return True
         try:
             with self.guard:
                 data = self.unsent + self.outgoing.read()
             self.unsent = data
             self.unsent = data[self.transport.try_write(data) :]
-        except OSError:  # nobody is there any more
-            pass
+        except (OSError, Closed):
+            return False
         finally:
             self.sending.unlock()
+        return True
+
+    def send_later(self) -> None:
+        if not self.late and not self.transport.closed:
+            self.late = True
+            go(self.send_rest)
+
+    def send_rest(self) -> None:
+        """Sends what a write that was cut short has left, whatever the deadlines, while there is anybody to take it."""
+        pause = LOOKS[0]
+        try:
+            while self.unsent and self.try_flush():
+                sleep(pause)
+                pause = min(2 * pause, LOOKS[1])
+        finally:
+            self.late = False
+
+    def shake_again(self) -> None:
+        self.flush()
+        with time_limit(LOOKS[0]) as limit:
+            try:
+                self.read_by(self.read_early)  # in a reader's turn: one who is there already does it himself
+            except TimeoutError:
+                if not limit.expired:
+                    raise
+
+    def read_early(self) -> bool:
+        """Decrypts what comes next, for whoever reads later."""
+        self.feed()
+        with self.guard:
+            self.decrypt_early()
+        return True
+
+    def decrypt_early(self) -> None:
+        """Decrypts all that has come, under `guard`."""
+        try:
+            while data := self.tls.read(PIECE):
+                self.early += data
+            self.ended = True
+        except ssl.SSLError:  # there is no more, or it was cut: then the next read says so
+            pass
 
     def offer(self, data: Any) -> int:
         self.try_flush()
-        if not self.shaken or self.unsent:
-            return 0
-        with self.guard:
-            count: int = self.encrypt(data)
-        self.cut = False
-        self.try_flush()
-        return count
+        view, sent = memoryview(data), 0
+        while self.shaken and not self.unsent and sent < len(view):
+            try:
+                with self.guard:
+                    sent += self.encrypt(view[sent : sent + RECORD])
+            except ssl.SSLWantReadError:  # in the midst of another handshake
+                break
+            self.cut = False
+            self.try_flush()
+        return sent
 
     # -- the end
 
@@ -158,12 +217,7 @@ class TLSConn(Sealed, Conn):
     def say_goodbye(self) -> None:
         """Encrypts close_notify. What has come is decrypted first: unwrap would look for the peer's goodbye in it."""
         with self.guard:
-            try:
-                while data := self.tls.read(PIECE):
-                    self.early += data
-                self.ended = True
-            except ssl.SSLError:  # there is no more, or it was cut: then the next read says so
-                pass
+            self.decrypt_early()
             try:
                 self.tls.unwrap()
             except ssl.SSLError:  # it wants the peer's goodbye, or has been through this before
@@ -178,7 +232,7 @@ class TLSConn(Sealed, Conn):
             return
         super().close()
         try:
-            if self.shaken and not self.cut and not self.transport.closed:
+            if self.shaken and not self.cut and not self.transport.closed and not sys.is_finalizing():
                 self.say_goodbye()
                 self.try_flush()
         finally:
@@ -247,23 +301,37 @@ def server_context(tls: Any) -> ssl.SSLContext:
     context = tls() if callable(tls) else tls
     if not isinstance(context, ssl.SSLContext):
         raise TypeError(f"tls is an ssl.SSLContext, or a function that makes one, not {context!r}")
+    refuse_clients(context)
     return context
+
+
+def refuse_clients(context: ssl.SSLContext) -> None:
+    try:
+        context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
+    except ssl.SSLError:
+        raise ValueError(
+            f"{context!r} is for clients: a server's is ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)"
+        ) from None
 
 
 def wrap_listener(listener: Listener, context: ssl.SSLContext) -> Listener:
     """Makes listener accept TLS. The handshake is the handler's, not the acceptor's, whom a slow peer must not hold."""
-    if not isinstance(context, ssl.SSLContext):
+    try:
+        if not isinstance(context, ssl.SSLContext):
+            raise TypeError(f"tls is an ssl.SSLContext, not {context!r}")
+        refuse_clients(context)
+    except BaseException:
         listener.close()
-        raise TypeError(f"tls is an ssl.SSLContext, not {context!r}")
+        raise
     listener.wrap = lambda conn: TLSConn(conn, context, server_side=True)
     return listener
 
 
-def warn_of_handshake(conn: Conn, error: OSError) -> bool:
-    """Logs error, if that is how conn's handshake has failed; returns whether it is."""
-    if not isinstance(error, ssl.SSLError) or error.filename != conn.describe():
+def warn_of_peer(conn: Conn, error: OSError) -> bool:
+    """Logs error, if it is of TLS over conn, and so of the peer's making; returns whether it is."""
+    if not isinstance(error, ssl.SSLError) or conn.describe() not in str(error):
         return False
     import logging  # not before it is needed: it takes a while to import
 
-    logging.getLogger("grt").warning("%s: the handshake has failed: %s", error.filename, error)
+    logging.getLogger("grt").warning("%s", error)
     return True

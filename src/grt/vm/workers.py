@@ -13,10 +13,12 @@ from grt._core.errors import Cancelled
 from grt._core.go import go, sleep
 from grt._core.goroutine import Goroutine
 from grt._core.semaphore import Mutex
+from grt.scope import timeout as time_limit
 from grt.vm.machine import VM
 
 __all__ = ["Workers", "attempt", "end"]
 
+LATE = 3.0  # seconds beyond its time that a VM has to say how it has ended: one that computes never does
 PAUSE = 0.1, 5.0  # seconds until a VM that has died is replaced, doubling while they die at once
 
 
@@ -28,10 +30,11 @@ class Worker:
     def __init__(self, serve: Callable[..., int], listener: Any, args: Sequence[Any]) -> None:
         """Starts it; returns when it accepts."""
         self.vm = VM()
+        self.serving: Goroutine | None = None
         try:
             ready: Chan[None] = chan(1)
             self.stop: Chan[float | None] = chan(1)  # told how many seconds there are to end in
-            self.serving: Goroutine = self.vm.go(serve, listener, ready, self.stop, *args)
+            self.serving = self.vm.go(serve, listener, ready, self.stop, *args)
             go(end_with, self.serving, ready)
             if not ready.recv_ok()[1] and self.vm.alive:
                 self.serving.result()  # raises what it ended by; a VM that has died is replaced
@@ -39,20 +42,41 @@ class Worker:
             self.end()
             raise
 
-    def end(self) -> None:
-        """Ends it at once."""
+    def kill(self) -> None:
+        """Ends it at once, which is nobody's failure. Never blocks."""
+        if self.serving is not None:
+            self.serving.cancel()
         self.vm.kill()
+
+    def end(self) -> None:
+        """Ends it at once, and waits for that."""
+        self.kill()
         self.vm.join()
 
     def finish(self, timeout: float | None) -> int:
-        """Has it stop; returns how many connections were cut."""
+        """Has it stop; returns how many connections were cut: 1 if it cannot say, for it did not end in time."""
+        assert self.serving is not None
         try:
             self.stop.send(timeout)
-            cut: int = self.serving.result()
+            with time_limit(None if timeout is None else timeout + LATE) as limit:
+                try:
+                    cut: int = self.serving.result()
+                except TimeoutError:
+                    if not limit.expired:
+                        raise
+                    cut = 1
+                    self.kill()
             self.vm.close()
             return cut
         finally:
-            self.end()
+            self.kill()
+
+    def await_end(self, timeout: float | None) -> None:
+        """Waits until it has ended, for which it is told already, and ends it then."""
+        try:
+            self.vm.join(timeout)
+        except TimeoutError:
+            self.kill()
 
 
 class Workers:
@@ -115,19 +139,21 @@ class Workers:
         return cut
 
     def finish(self, timeout: float | None) -> int:
-        """Ends all; returns how many connections were cut."""
-        with self.mutex:
-            self.stopping = True
-        for keeper in self.keepers:
-            keeper.cancel()
-        ending = [go(worker.finish, timeout) for worker in self.workers if worker.vm.alive]
-        cut = sum(cut_by(g) for g in ending)
-        for worker in list(self.retiring):  # what they cut is told to whoever replaced them
-            try:
-                worker.vm.join(timeout)
-            except TimeoutError:
-                worker.vm.kill()
-        return cut
+        """Ends all; returns how many connections were cut. At once, if who waits for it is interrupted."""
+        try:
+            with self.mutex:
+                self.stopping = True
+            for keeper in self.keepers:
+                keeper.cancel()
+            for listener in self.listeners:
+                listener.close()
+            ending = [go(worker.finish, timeout) for worker in self.workers if worker.vm.alive]
+            for g in [*ending, *(go(worker.await_end, timeout) for worker in self.retiring)]:
+                g.join()
+        except BaseException:
+            self.kill()
+            raise
+        return sum(map(cut_by, ending))  # what the others cut is told to whoever replaced them
 
     def kill(self) -> None:
         """Ends all at once. Never blocks."""
@@ -135,7 +161,13 @@ class Workers:
         for keeper in self.keepers:
             keeper.cancel()
         for worker in (*self.workers, *self.retiring):
-            worker.vm.kill()
+            worker.kill()
+
+    def end(self) -> None:
+        """Ends all at once, and waits for that."""
+        self.kill()
+        for worker in (*self.workers, *self.retiring):
+            worker.vm.join()
 
 
 def attempt(fn: Callable[..., object], *args: Any) -> None:
@@ -154,6 +186,7 @@ def end(goroutine: Goroutine) -> None:
 
 
 def cut_by(ending: Goroutine) -> int:
+    """What Worker.finish has returned."""
     try:
         cut: int = ending.result()
     except (Exception, Cancelled):  # it has died: what it served is cut, however much that was
