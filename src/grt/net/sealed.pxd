@@ -18,7 +18,7 @@ cdef class Sealed(Layered):
     cdef public bint shaken
     cdef public Mutex shaking
     cdef public Mutex sending
-    cdef public bint late
+    cdef public object sender
     cdef public bytes unsent
     cdef public bint hungry
     cdef public bytes early

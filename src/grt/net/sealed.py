@@ -26,8 +26,8 @@ class Sealed(Layered):
     """A stream over another one, the transport, with an engine between."""
 
     __slots__ = (
-        "cut", "decrypt", "early", "encrypt", "ended", "failure", "guard", "hungry", "incoming", "late", "outgoing",
-        "sending", "shaken", "shaking", "starved", "tls", "transport", "unsent",
+        "cut", "decrypt", "early", "encrypt", "ended", "failure", "guard", "hungry", "incoming", "outgoing",
+        "sender", "sending", "shaken", "shaking", "starved", "tls", "transport", "unsent",
     )  # fmt: skip
 
     def begin(self, transport: Any, engine: Any, incoming: Any, outgoing: Any, starved: type[Exception]) -> None:
@@ -45,7 +45,7 @@ class Sealed(Layered):
         self.shaking = Mutex()  # whoever makes it holds this
         self.sending = Mutex()  # whoever hands ciphertext to the transport holds this
         self.unsent = b""  # ciphertext that a write which was cut short has left
-        self.late = False  # whether somebody sees to it that this is sent
+        self.sender: Any = None  # the goroutine that sees to it that this is sent
         self.hungry = False  # whether nothing is left to decrypt
         self.early = b""  # decrypted before it was asked for
         self.ended = False  # whether the peer has said goodbye

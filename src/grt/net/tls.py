@@ -140,19 +140,15 @@ class TLSConn(Sealed, Conn):
         return True
 
     def send_later(self) -> None:
-        if not self.late and not self.transport.closed:
-            self.late = True
-            go(self.send_rest)
+        if (self.sender is None or self.sender.done) and not self.transport.closed:
+            self.sender = go(self.send_rest)
 
     def send_rest(self) -> None:
         """Sends what a write that was cut short has left, whatever the deadlines, while there is anybody to take it."""
         pause = LOOKS[0]
-        try:
-            while self.unsent and self.try_flush():
-                sleep(pause)
-                pause = min(2 * pause, LOOKS[1])
-        finally:
-            self.late = False
+        while self.unsent and self.try_flush():
+            sleep(pause)
+            pause = min(2 * pause, LOOKS[1])
 
     def shake_again(self) -> None:
         self.flush()
