@@ -10,6 +10,7 @@ import pytest
 
 import grt
 from grt._core.netfd import BLOCKED
+from grt.vm import crossing
 from grt.vm.crossing import REST, Station
 from grt.vm.parcel import pack
 from grt.vm.wire import HEADER, Wire
@@ -196,10 +197,11 @@ def test_a_flush_to_an_end_that_has_gone_says_nothing(ends):
     grt.go(here.write).join()
 
 
-def test_a_station_looks_out_less_often_when_nothing_comes():
+def test_a_station_looks_out_less_often_when_nothing_comes(monkeypatch):
     sent = []
     station = Station(0, sent.append, sent.append)
     g = grt.go(station.run)
+    monkeypatch.setattr(crossing, "LOOKOUT", 0.0)  # so short that nothing can come
     for doublings in range(4):
         assert station.rest == REST[0] * 2**doublings
         before = station.rested
@@ -210,6 +212,7 @@ def test_a_station_looks_out_less_often_when_nothing_comes():
     station.look_again()
     grt.sleep(0.001)
     assert station.rest == REST[0] * 16
+    monkeypatch.undo()
     station.rested = 0.0
     while station.rest > REST[0]:  # until something comes while it looks out
         station.look_again()
