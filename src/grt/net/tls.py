@@ -87,7 +87,8 @@ class TLSConn(Sealed, Conn):
         """
         with time_limit(timeout), self.shaking:
             if self.failure is not None:
-                raise ssl.SSLError(self.failure.errno, self.failure.strerror)
+                kind, number, text = self.failure
+                raise kind(number, text)
             while not self.shaken:
                 over = False
                 try:
@@ -97,7 +98,8 @@ class TLSConn(Sealed, Conn):
                 except ssl.SSLWantReadError:
                     pass
                 except ssl.SSLError as error:
-                    self.failure = self.explained(error, "the handshake has failed: ")
+                    self.explained(error, "the handshake has failed: ")
+                    self.failure = type(error), error.errno, error.strerror  # not itself, whose traceback leads here
                     raise
                 try:
                     self.flush()
