@@ -73,7 +73,7 @@ MAY_IMPORT = {
     "net.resolver": "offload scope sync _core.semaphore",
     "net.tcp": "address groups net.conn net.listener sock _core.chan",
     "net.unix": "net.conn net.listener _core.go",
-    "net.sealed": "_core.semaphore _core.stream",
+    "net.sealed": f"_core.semaphore _core.stream {SYS}",
     "net.tls": "net.conn net.listener net.sealed scope _core.errors _core.go",
     "net.packet": "address net.endpoint net.resolver net.unix _core.errors _core.go",
     "net.stdio": "net.conn _core.stream",

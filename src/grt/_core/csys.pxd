@@ -54,3 +54,9 @@ cdef extern from "lock.h":
     void mutex_unlock "grt_mutex_unlock"(mutex lock)
     void remutex_lock "grt_mutex_lock"(mutex lock)
     void remutex_unlock "grt_mutex_unlock"(mutex lock)
+
+    ctypedef struct guard "grt_guard":
+        pass
+    guard guard_new "grt_guard_new"()
+    void guard_lock "grt_guard_lock"(guard lock)
+    void guard_unlock "grt_guard_unlock"(guard lock)

@@ -30,6 +30,9 @@ __all__ = [
     "compiled",
     "connect",
     "find",
+    "guard_lock",
+    "guard_new",
+    "guard_unlock",
     "linger_zero",
     "listen",
     "local_address",
@@ -66,7 +69,7 @@ FAILED = -2
 NEVER = math.inf  # the moment that does not come
 LOCKS = True  # whether the lock locks: bytecode can be interrupted anywhere, so here it does on every interpreter
 
-mutex = mutex_new
+mutex = guard_new = mutex_new
 remutex_new: Any = threading.RLock  # for what a signal's handler may do in the midst of itself
 
 Address = tuple[str, int]
@@ -298,6 +301,7 @@ def method_is(method: Any, name: bytes) -> bool:
 # The methods themselves: a frame around each would cost more than the lock.
 mutex_lock: Any = type(mutex_new()).acquire
 mutex_unlock: Any = type(mutex_new()).release
+guard_lock, guard_unlock = mutex_lock, mutex_unlock
 
 
 def remutex_lock(lock: Any) -> None:

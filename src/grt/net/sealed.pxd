@@ -1,5 +1,6 @@
 cimport cython
 
+from grt._core.csys cimport guard, guard_lock, guard_new, guard_unlock
 from grt._core.semaphore cimport Mutex
 from grt._core.stream cimport Layered, Stream
 
@@ -12,7 +13,7 @@ cdef class Sealed(Layered):
     cdef public object incoming
     cdef public object outgoing
     cdef object starved
-    cdef public object guard
+    cdef guard guard
     cdef public bint cut
     cdef public object failure
     cdef public bint shaken

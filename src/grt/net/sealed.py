@@ -9,11 +9,18 @@ Threads: any; one goroutine at a time is in `pull`, one in `push`, one sends (`s
 of the engine and its memories: OpenSSL's are no two threads' at once, and the ssl module gives the GIL away inside.
 """
 
-import threading
+from collections.abc import Callable
 from typing import Any
 
 from grt._core.semaphore import Mutex
 from grt._core.stream import Layered
+
+try:
+    import cython
+except ImportError:
+    from grt._core import pysys as cython
+if not cython.compiled:
+    from grt._core.pysys import guard_lock, guard_new, guard_unlock
 
 __all__ = ["PIECE", "RECORD", "Sealed"]
 
@@ -38,7 +45,7 @@ class Sealed(Layered):
         self.incoming = incoming  # the ssl.MemoryBIO that it decrypts from
         self.outgoing = outgoing  # and the one that it encrypts to
         self.starved = starved  # what it raises when nothing is left to decrypt
-        self.guard = threading.Lock()  # nothing waits, and no goroutine gives way, with it held
+        self.guard = guard_new()  # nothing waits, and no goroutine gives way, with it held
         self.cut = False  # whether the last write has ended early: then no goodbye may make the stream seem whole
         self.failure: Any = None  # kind, number and text of the error that has ended the handshake for good
         self.shaken = False  # whether the handshake is over
@@ -66,14 +73,25 @@ class Sealed(Layered):
         """What a read returns when the engine has raised error; or raises what it is to raise."""
         raise NotImplementedError
 
+    def guarded(self, call: Callable[..., Any], *args: Any) -> Any:
+        """What call(*args) returns, which is the engine's business, or that of its memories."""
+        guard_lock(self.guard)
+        try:
+            return call(*args)
+        finally:
+            guard_unlock(self.guard)
+
     def feed(self) -> None:
         """Takes ciphertext in; waits for it."""
         data = self.transport.read(CHUNK)
-        with self.guard:
+        guard_lock(self.guard)
+        try:
             if data:
                 self.incoming.write(data)
             else:
                 self.incoming.write_eof()
+        finally:
+            guard_unlock(self.guard)
 
     def pull(self, size: int) -> bytes:
         if not self.shaken:
@@ -87,8 +105,11 @@ class Sealed(Layered):
                 self.feed()
                 self.hungry = False
             try:
-                with self.guard:
+                guard_lock(self.guard)
+                try:
                     data = self.decrypt(most)
+                finally:
+                    guard_unlock(self.guard)
             except self.starved:
                 self.hungry = True
                 if self.outgoing.pending and not self.sending.locked:  # else whoever sends takes this along
@@ -105,8 +126,7 @@ class Sealed(Layered):
 
     def decrypted(self) -> int:
         """How many bytes the engine has decrypted and not given yet."""
-        with self.guard:
-            count: int = self.tls.pending()
+        count: int = self.guarded(self.tls.pending)
         return count
 
     def push(self, data: Any) -> int:
@@ -123,8 +143,11 @@ class Sealed(Layered):
         count = 0
         while count == 0:
             try:
-                with self.guard:
+                guard_lock(self.guard)
+                try:
                     count = self.encrypt(data if size <= PIECE else memoryview(data)[:PIECE])
+                finally:
+                    guard_unlock(self.guard)
             except self.starved:
                 self.shake_again()
         try:
@@ -146,8 +169,11 @@ class Sealed(Layered):
                 self.sending.unlock()
 
     def send_sealed(self) -> None:
-        with self.guard:
+        guard_lock(self.guard)
+        try:
             data = self.outgoing.read()
+        finally:
+            guard_unlock(self.guard)
         if self.unsent:
             data = self.unsent + data
             self.unsent = b""

@@ -92,8 +92,7 @@ class TLSConn(Sealed, Conn):
             while not self.shaken:
                 over = False
                 try:
-                    with self.guard:
-                        self.tls.do_handshake()
+                    self.guarded(self.tls.do_handshake)
                     over = True
                 except ssl.SSLWantReadError:
                     pass
@@ -131,8 +130,7 @@ class TLSConn(Sealed, Conn):
         if not self.sending.try_lock():
             return True
         try:
-            with self.guard:
-                data = self.unsent + self.outgoing.read()
+            data = self.unsent + self.guarded(self.outgoing.read)
             self.unsent = data
             self.unsent = data[self.transport.try_write(data) :]
         except (OSError, Closed):
@@ -164,12 +162,11 @@ class TLSConn(Sealed, Conn):
     def read_early(self) -> bool:
         """Decrypts what comes next, for whoever reads later."""
         self.feed()
-        with self.guard:
-            self.decrypt_early()
+        self.guarded(self.decrypt_early)
         return True
 
     def decrypt_early(self) -> None:
-        """Decrypts all that has come, under `guard`."""
+        """Decrypts all that has come."""
         try:
             while data := self.tls.read(PIECE):
                 self.early += data
@@ -182,8 +179,7 @@ class TLSConn(Sealed, Conn):
         view, sent = memoryview(data), 0
         while self.shaken and not self.unsent and sent < len(view):
             try:
-                with self.guard:
-                    sent += self.encrypt(view[sent : sent + RECORD])
+                sent += self.guarded(self.encrypt, view[sent : sent + RECORD])
             except ssl.SSLWantReadError:  # in the midst of another handshake
                 break
             self.cut = False
@@ -207,19 +203,18 @@ class TLSConn(Sealed, Conn):
     def end_writing(self) -> bool:
         if not self.shaken:
             self.handshake()
-        self.say_goodbye()
+        self.guarded(self.say_goodbye)
         self.encrypt = refuse
         self.flush()
         return True
 
     def say_goodbye(self) -> None:
         """Encrypts close_notify. What has come is decrypted first: unwrap would look for the peer's goodbye in it."""
-        with self.guard:
-            self.decrypt_early()
-            try:
-                self.tls.unwrap()
-            except ssl.SSLError:  # it wants the peer's goodbye, or has been through this before
-                pass
+        self.decrypt_early()
+        try:
+            self.tls.unwrap()
+        except ssl.SSLError:  # it wants the peer's goodbye, or has been through this before
+            pass
 
     def close(self) -> None:
         """Says goodbye, as far as that needs no waiting, and closes what is below.
@@ -231,7 +226,7 @@ class TLSConn(Sealed, Conn):
         super().close()
         try:
             if self.shaken and not self.cut and not self.transport.closed and not sys.is_finalizing():
-                self.say_goodbye()
+                self.guarded(self.say_goodbye)
                 self.try_flush()
         finally:
             self.transport.close()
