@@ -1,5 +1,6 @@
 """TLS: how handshakes fail and streams end."""
 
+import re
 import socket
 import ssl
 import time
@@ -102,6 +103,7 @@ def test_what_a_client_has_said_before_it_resets_is_read():
             other.read()
 
 
+BROKEN = "bad record mac|record layer failure"  # what versions of OpenSSL say
 NO_RECORD = b"\x17\x03\x03\x00\x20" + bytes(32)  # of application data, and not what the keys would make of any
 
 
@@ -109,7 +111,7 @@ def test_who_sends_what_is_no_record_is_told_by_an_alert():
     tls, other = over_a_pipe()
     with tls, other:
         tls.transport.write(NO_RECORD)
-        with pytest.raises(ssl.SSLError, match=r"^tls over pipe far->near: .*mac"):
+        with pytest.raises(ssl.SSLError, match=rf"^tls over pipe far->near: .*({BROKEN})"):
             other.read()
         with pytest.raises(ssl.SSLError, match=r"^tls over pipe near->far: .*alert"):
             tls.read()
@@ -125,7 +127,7 @@ def test_a_server_warns_of_a_stream_that_is_broken(serve, monkeypatch, caplog):
         with pytest.raises(ssl.SSLError, match="alert"):
             conn.read()
     assert not reported and [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "mac" in caplog.text and "handshake" not in caplog.text
+    assert re.search(BROKEN, caplog.text) and "handshake" not in caplog.text
 
 
 def test_an_open_connection_is_no_trouble_at_the_interpreters_end():

@@ -30,6 +30,7 @@ __all__ = [
     "compiled",
     "connect",
     "find",
+    "guard",
     "guard_lock",
     "guard_new",
     "guard_unlock",
@@ -69,7 +70,7 @@ FAILED = -2
 NEVER = math.inf  # the moment that does not come
 LOCKS = True  # whether the lock locks: bytecode can be interrupted anywhere, so here it does on every interpreter
 
-mutex = guard_new = mutex_new
+mutex = guard = guard_new = mutex_new
 remutex_new: Any = threading.RLock  # for what a signal's handler may do in the midst of itself
 
 Address = tuple[str, int]

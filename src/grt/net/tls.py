@@ -299,12 +299,10 @@ def server_context(tls: Any) -> ssl.SSLContext:
 
 
 def refuse_clients(context: ssl.SSLContext) -> None:
-    try:
-        context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
-    except ssl.SSLError:
+    if context.protocol == ssl.PROTOCOL_TLS_CLIENT:
         raise ValueError(
             f"{context!r} is for clients: a server's is ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)"
-        ) from None
+        )
 
 
 def wrap_listener(listener: Listener, context: ssl.SSLContext) -> Listener:
