@@ -32,7 +32,7 @@ def test_the_twins_have_the_same_names():
     assert set(declared()) == set(pysys.__all__) - ONLY_PLAIN
 
 
-LOCKING = {
+LOCKING = {"guard_lock", "guard_unlock", "mutex_lock", "mutex_unlock"}  # methods of the lock, which take nothing else
     "guard_lock",
     "guard_unlock",
     "mutex_lock",
