@@ -33,11 +33,6 @@ def test_the_twins_have_the_same_names():
 
 
 LOCKING = {"guard_lock", "guard_unlock", "mutex_lock", "mutex_unlock"}  # methods of the lock, which take nothing else
-    "guard_lock",
-    "guard_unlock",
-    "mutex_lock",
-    "mutex_unlock",
-}  # methods of the lock itself, which take nothing else
 
 
 @pytest.mark.parametrize("name", sorted({name for name, parameters in declared().items() if parameters} - LOCKING))
