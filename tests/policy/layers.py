@@ -67,7 +67,7 @@ MAY_IMPORT = {
     "context": "scope _core.chan _core.errors _core.go _core.goroutine _core.timers",
     "signal": "debug.silence goroutine _core.chan _core.errors _core.goroutine",
     "net.endpoint": "_core.netfd",
-    "net.conn": "address net.endpoint sock _core.stream",
+    "net.conn": "address net.endpoint sock _core.go _core.netfd _core.stream",
     "net.listener": "address net.conn net.endpoint _core.errors",
     "net.memory": "net.conn poll _core.stream",
     "net.resolver": "offload scope sync _core.semaphore",

@@ -17,7 +17,7 @@ cdef class Stream(NetFD):
     @cython.locals(side=Side, g=Goroutine, ended=int)
     cpdef bytes read(self, Py_ssize_t size=*)
     cdef bytes read_nothing(self, Py_ssize_t size)
-    @cython.locals(at=Py_ssize_t, end=Py_ssize_t, rest=bytes)
+    @cython.locals(at=Py_ssize_t, rest=bytes)
     cdef bytes read_rest(self, Py_ssize_t size)
     @cython.locals(ended=int)
     cdef object receive(self, Side side, Goroutine g, Py_ssize_t size)
@@ -42,8 +42,6 @@ cdef class Stream(NetFD):
     cpdef object write(self, object data)
     cdef Goroutine take_to_write(self, Side side)
     cdef object give_up_writing(self, Goroutine g, object why, Py_ssize_t sent)
-    @cython.locals(side=Side, g=Goroutine)
-    cpdef object close_write(self)
 
 
 cdef class Layered(Stream):

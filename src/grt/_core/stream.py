@@ -103,11 +103,10 @@ class Stream(NetFD):
 
     def read_rest(self, size: int) -> bytes:
         """Takes at most size bytes of what was read before."""
-        at, end = self.at, self.at + size
-        rest = self.rest
-        if end < len(rest):
-            self.at = end
-            return part(rest, at, end)
+        at, rest = self.at, self.rest
+        if size < len(rest) - at:
+            self.at = at + size
+            return part(rest, at, self.at)
         self.rest = b""
         self.at = 0
         return part(rest, at, len(rest)) if at else rest
@@ -145,7 +144,7 @@ class Stream(NetFD):
         while len(self.rest) - self.at < size:
             if not self.more(side, g):
                 break
-        data = part(self.rest, self.at, self.at + size)
+        data = part(self.rest, self.at, self.at + min(size, len(self.rest) - self.at))
         self.leave(side)
         return data
 
@@ -190,7 +189,7 @@ class Stream(NetFD):
         side = self.news.rd
         g = self.take(side)
         size = self.find(side, g, delimiter, limit)
-        data = self.read_rest(size if size > 0 else CHUNK + limit)
+        data = self.read_rest(size if size > 0 else len(self.rest))
         self.leave(side)
         g.proc.spend(g)
         if size < 0:
@@ -205,7 +204,7 @@ class Stream(NetFD):
         side = self.news.rd
         g = self.take(side)
         size = self.find(side, g, b"\n", limit)
-        data = self.read_rest(size if size > 0 else CHUNK + limit)
+        data = self.read_rest(size if size > 0 else len(self.rest))
         self.leave(side)
         g.proc.spend(g)
         return data
@@ -324,13 +323,12 @@ class Stream(NetFD):
 
     def close_write(self) -> None:
         """Tells the peer that no more will be written; reading goes on (half-close)."""
-        side = self.news.wr
-        g = self.take(side)
-        try:
-            shutdown_write(self.fd)
-        except OSError as error:
-            self.give_up(side, g, error)
-        self.leave(side)
+        if not self.try_write_by(self.end_writing):  # whatever the deadline
+            self.write_by(self.end_writing)  # after whoever is writing
+
+    def end_writing(self) -> bool:
+        shutdown_write(self.fd)
+        return True
 
 
 class Layered(Stream):

@@ -12,7 +12,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from grt import sock
-from grt._core.stream import Stream, octets
+from grt._core.go import current
+from grt._core.netfd import BLOCKED
+from grt._core.stream import Layered, Stream, octets
 from grt.address import show
 from grt.net.endpoint import Endpoint
 
@@ -20,7 +22,9 @@ __all__ = ["Conn", "ConnFile"]
 
 PIECE = 262144  # bytes of a file that are read at a time where the kernel cannot send it by itself
 AT_ONCE = 1 << 30  # bytes that sendfile is asked for at most: more than a call ever sends
-NOT_BY_SENDFILE = {errno.EINVAL, errno.ENOSYS, errno.ENOTSOCK, errno.EOPNOTSUPP, errno.EOVERFLOW}
+NOT_BY_SENDFILE = {
+    errno.EINVAL, errno.ENOSYS, errno.ENOTSOCK, errno.EOPNOTSUPP, errno.EOVERFLOW, errno.ESPIPE,
+}  # fmt: skip
 NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
 VECTOR = 512  # buffers in one call; Linux allows 1024, others less
 
@@ -75,8 +79,7 @@ class Conn(Stream, Endpoint):
 
     def offer(self, data: Any) -> int:
         """Hands over as much of data as is taken at once; BlockingIOError, or 0, if that is nothing."""
-        count: int = self.raw.send(data, NO_SIGNAL)
-        return count
+        return self.send_some(data)
 
     def writev(self, buffers: Iterable[Any]) -> None:
         """Writes all of several buffers, in order, as one write: no copy is made to join them.
@@ -150,16 +153,30 @@ class Conn(Stream, Endpoint):
         return sent
 
     def send_by_hand(self, progress: "Progress") -> None:
-        while wanted := progress.next(PIECE):
-            data = progress.file.read(wanted)
-            if not data:
-                return
+        left = memoryview(b"")  # of what was read and not sent yet
+
+        def send() -> Any:
+            nonlocal left
+            if not left and (wanted := progress.next(PIECE)):
+                left = octets(progress.file.read(wanted) or b"")
+            if not left:
+                return True
+            count = 0
             try:
-                self.write(data)
+                count = self.send_some(left)
             except BaseException as error:
-                progress.sent += getattr(error, "sent", 0)
+                count = getattr(error, "sent", 0)
                 raise
-            progress.sent += len(data)
+            finally:
+                progress.sent += count
+                left = left[count:]
+            return None if count else BLOCKED
+
+        self.write_by(send)
+
+    def send_some(self, data: Any) -> int:
+        """Sends some of data, inside the writing side; BlockingIOError, or 0, if nothing can be sent now."""
+        return self.push(data) if isinstance(self, Layered) else self.raw.send(data, NO_SIGNAL)
 
     def makefile(self, mode: str = "rb", buffering: int = -1, **text: Any) -> Any:
         """A file over this connection, as socket.makefile gives one: for libraries that want a file.
@@ -245,5 +262,15 @@ class ConnFile(io.RawIOBase):
             raise
 
     def write(self, data: Any) -> int:
-        self.conn.write(data)
+        """How many bytes were sent: what ended the write early is raised by the next, for the buffer above would send
+        all of data once more."""
+        try:
+            self.conn.write(data)
+        except BaseException as error:
+            sent: int = getattr(error, "sent", 0)
+            if sent == 0:
+                raise
+            if not isinstance(error, OSError):  # which are raised again by themselves, deadlines among them
+                current().throw(error)
+            return sent
         return memoryview(data).nbytes

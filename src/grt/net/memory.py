@@ -87,15 +87,10 @@ class PipeConn(Layered, Conn):
             self.peer.news.on_event(READ)
         return count
 
-    def offer(self, data: Any) -> int:
-        return self.push(data)
-
-    def close_write(self) -> None:
-        """Tells the other end that no more will be written; reading goes on."""
-        if self.closed:
-            raise self.closed_error()
+    def end_writing(self) -> bool:
         self.outward.end()
         self.peer.news.on_event(READ)
+        return True
 
     def close(self) -> None:
         super().close()

@@ -36,15 +36,21 @@ class FDConn(Layered, Conn):
         except BlockingIOError:
             return 0
 
-    def offer(self, data: Any) -> int:
-        return self.push(data)
-
     def writev(self, buffers: Any) -> None:
         self.write(b"".join(memoryview(buffer).cast("B") for buffer in buffers))
 
     def close_write(self) -> None:
         """There is no half of it to close."""
         raise io.UnsupportedOperation(f"{self.describe()} has one direction: use close()")
+
+    def abort(self) -> None:
+        """Closes it: there is nothing that a reset would be."""
+        self.close()
+
+    @property
+    def raw(self) -> Any:
+        """There is no socket."""
+        raise io.UnsupportedOperation(f"{self.describe()} is no socket")
 
     def find_local(self) -> str:
         return f"{self.fileno()}"

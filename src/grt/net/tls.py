@@ -196,11 +196,8 @@ class TLSConn(Sealed, Conn):
         """As Conn.set_write_deadline. What a write has encrypted before it was cut short counts as sent."""
         self.transport.set_write_deadline(moment)
 
-    def close_write(self) -> None:
-        """Tells the peer that no more will be written (close_notify); reading goes on."""
-        self.write_by(self.end_writing)
-
     def end_writing(self) -> bool:
+        """Says goodbye (close_notify)."""
         if not self.shaken:
             self.handshake()
         self.guarded(self.say_goodbye)
