@@ -58,14 +58,14 @@ def file_of(root: Path, request: h11.Request) -> tuple[Path, int]:
     name = unquote_to_bytes(request.target.split(b"?")[0])
     if b"\0" in name or not name.startswith(b"/"):
         raise Answer(400)
-    path = (root / name.decode("utf-8", "surrogateescape").lstrip("/")).resolve()
-    if not path.is_relative_to(root):
-        raise Answer(404)
     try:
+        path = (root / name.decode("utf-8", "surrogateescape").lstrip("/")).resolve()
+        if not path.is_relative_to(root):
+            raise Answer(404)
         if path.is_dir():
             path /= "index.html"
         found = path.stat()
-    except OSError:
+    except (OSError, RuntimeError):  # a link that leads to itself
         raise Answer(404) from None
     if not stat.S_ISREG(found.st_mode):
         raise Answer(404)
@@ -94,7 +94,11 @@ def send_file(conn: grt.Conn, parser: h11.Connection, request: h11.Request, root
     headers = [("Content-Type", kind), ("Content-Length", str(count)), ("Accept-Ranges", "bytes")]
     if status == HTTPStatus.PARTIAL_CONTENT:
         headers.append(("Content-Range", f"bytes {first}-{first + count - 1}/{size}"))
-    with path.open("rb") as file:
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise Answer(403 if isinstance(error, PermissionError) else 404) from None
+    with file:
         head = parser.send(h11.Response(status_code=status, headers=headers, reason=status.phrase))
         conn.write(head)
         if request.method == b"GET" and count:

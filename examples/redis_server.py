@@ -6,6 +6,7 @@
 A goroutine for each client, and no lock: goroutines take turns where they block, and no command does that.
 """
 
+import re
 import sys
 import time
 from collections import deque
@@ -53,10 +54,10 @@ def array(values: list[bytes]) -> bytes:
 
 
 def number(text: bytes) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise Refused("ERR value is not an integer or out of range") from None
+    found = int(text) if re.fullmatch(rb"-?\d{1,19}", text) else 1 << 63
+    if not -1 << 63 <= found < 1 << 63:
+        raise Refused("ERR value is not an integer or out of range")
+    return found
 
 
 def put(key: bytes, value: bytes, *options: bytes) -> bytes:

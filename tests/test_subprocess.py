@@ -56,6 +56,32 @@ def test_stderr_may_go_where_stdout_goes_or_nowhere():
     assert run(program, stdout=PIPE, stderr=DEVNULL).stdout == b"a"
 
 
+def test_an_input_of_the_wrong_kind_is_told_before_anything_is_waited_for():
+    for options, wrong in (({}, "text"), ({"text": True}, b"bytes")):
+        with pytest.raises(TypeError, match=f"the input of a program is .*: not {wrong!r}"):
+            run(["sleep", "600"], input=wrong, stdout=PIPE, **options)  # type: ignore[arg-type]
+
+
+def test_a_communication_leaves_nothing_open():
+    process = Popen(["cat"], stdin=PIPE, stdout=PIPE)
+    before = len(os.listdir("/dev/fd"))
+    assert process.communicate(b"spam") == (b"spam", None)
+    assert process.stdin.closed and process.stdout.closed and len(os.listdir("/dev/fd")) < before
+    process = Popen(["true"])
+    while process.poll() is None:
+        grt.sleep(0.001)
+    assert (process.wait() == 0 and process._exit is None) or process._exit.closed
+
+
+def test_a_block_that_is_left_by_a_timeout_of_communicate_reports_nothing(monkeypatch):
+    reported: list[Any] = []
+    monkeypatch.setattr(grt, "excepthook", reported.append)
+    with pytest.raises(TimeoutExpired), Popen(["sleep", "0.2"], stdin=PIPE, stdout=PIPE) as process:
+        process.communicate(bytes(1_000_000), timeout=0.05)
+    grt.sleep(0.001)
+    assert not reported
+
+
 def test_check_raises_with_all_that_is_known():
     with pytest.raises(CalledProcessError) as failed:
         run([PYTHON, "-c", "print('said'); raise SystemExit(2)"], check=True, capture_output=True)

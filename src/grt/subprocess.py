@@ -118,7 +118,10 @@ class Popen:
 
     def poll(self) -> int | None:
         """Its exit status, None while it runs. Never waits."""
-        return self._process.poll()
+        status = self._process.poll()
+        if status is not None and self._exit is not None:
+            self._exit.close()
+        return status
 
     def wait(self, timeout: float | None = None) -> int:
         """Waits for its end, and returns its exit status. Raises TimeoutExpired after timeout seconds."""
@@ -154,6 +157,9 @@ class Popen:
 
         Raises TimeoutExpired, with what it has printed, after timeout seconds: call it again, and nothing is lost.
         """
+        if input and isinstance(input, str) == (self._encoding is None):
+            wanted = "bytes, without text=True" if self._encoding is None else "str, with text=True"
+            raise TypeError(f"the input of a program is {wanted}: not {input[:20]!r}")
         if self._writing is None and "stdin" in self._ends:
             self._writing = go(self._write_input, input)
         for name in ("stdout", "stderr"):
@@ -167,6 +173,7 @@ class Popen:
                 if self._writing is not None:
                     self._writing.result()
                 self._wait()
+                self._release()
             except TimeoutError:
                 if not limit.expired or timeout is None:
                     raise
@@ -205,15 +212,16 @@ class Popen:
         self._process.kill()
 
     def _close_ends(self) -> None:
+        for g in (self._writing, *self._collecting.values()):
+            if g is not None:
+                g.cancel()
         for end in self._ends.values():
             end.close()
 
     def _end_now(self) -> None:
         """Kills it, and what was to talk to it."""
         self.kill()
-        for g in (self._writing, *self._collecting.values()):
-            if g is not None:
-                g.cancel()
+        self._close_ends()
         self._process.wait()  # in this thread: it has been killed, and whoever is cancelled cannot wait otherwise
         self._release()
 

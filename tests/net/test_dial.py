@@ -10,6 +10,8 @@ import pytest
 
 import grt
 from grt.net.tcp import Route, dial_tcp
+from tests.child import finish, spawn
+from tests.faults.cable import UNSHARE, needs_veth
 from tests.goroutines import blocked
 
 LOCAL = "127.0.0.1:0"
@@ -67,6 +69,26 @@ def test_this_ends_address_can_be_chosen(listener):
     port = unused_port()
     with grt.dial("tcp", listener.addr, local=("", port)) as near, listener.accept() as far:
         assert near.local_addr == far.remote_addr == ("127.0.0.1", port)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there the range of ports can be set")
+def test_nobody_is_connected_to_oneself():
+    needs_veth()
+    program = """
+        import grt
+        from tests.faults.cable import ip
+
+        ip("ip link set lo up")
+        with open("/proc/sys/net/ipv4/ip_local_port_range", "w") as ports:
+            ports.write("40000 40001")
+        for _ in range(3):
+            try:
+                grt.dial("tcp", "127.0.0.1:40000", timeout=30)
+            except ConnectionRefusedError as error:
+                print(error)
+    """
+    status, out, err = finish(spawn(program, under=UNSHARE))
+    assert (status, err) == (0, "") and out.count("dial tcp 127.0.0.1:40000") == 3
 
 
 def test_all_addresses_are_tried_from_a_port_that_is_chosen(listener, full):

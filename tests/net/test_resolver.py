@@ -28,6 +28,17 @@ def slow(monkeypatch):
     all_idle()
 
 
+def test_questions_that_nobody_waits_for_any_more_leave_half_of_the_pool_to_others(slow):
+    for number in range(80):
+        with pytest.raises(TimeoutError):
+            grt.lookup(f"name{number}.invalid", timeout=0.005)
+    with grt.timeout(60):
+        assert grt.blocking(int, "5") == 5
+    slow.set()
+    with grt.timeout(60):
+        assert grt.lookup("name80.invalid") == ["127.0.0.1"]
+
+
 @pytest.mark.parametrize(("host", "family"), [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)])
 def test_a_number_is_its_own_address_and_asks_nobody(slow, host, family):
     assert resolver.resolve(host, socket.AF_UNSPEC) == [(family, host)]

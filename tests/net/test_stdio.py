@@ -18,6 +18,15 @@ def ends():
         yield reader, writer
 
 
+def test_an_abort_closes_it_and_it_has_no_socket():
+    reader, writer = grt.os_pipe()
+    with reader:
+        with pytest.raises(io.UnsupportedOperation, match=r"fd \d+ is no socket"):
+            writer.raw  # noqa: B018
+        writer.abort()
+        assert writer.closed and reader.read() == b""
+
+
 def test_what_is_written_is_read_by_every_way_of_reading(ends):
     reader, writer = ends
     writer.write(b"a line\nexactly then the rest")

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import os
 import resource
 import socket
@@ -99,6 +100,33 @@ def test_a_file_that_cannot_be_removed_keeps_nobody_from_closing(tmp_path, monke
         waiting.result()
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(fd)
+
+
+@pytest.mark.parametrize("kind", ["unix", "unixgram"])
+def test_a_lock_that_others_have_on_the_folder_does_not_keep_it_for_ever(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(grt.net.unix, "PATIENCE", 0.05)
+    listen: Any = grt.listen if kind == "unix" else grt.listen_packet
+    folder = os.open(tmp_path, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_SH)
+        listen(kind, str(tmp_path / "one")).close()
+        monkeypatch.undo()
+        with grt.timeout(0.01), pytest.raises(TimeoutError, match=r"^timed out: the 0\.01 s"):
+            listen(kind, str(tmp_path / "other"))
+    finally:
+        os.close(folder)
+
+
+@pytest.mark.parametrize("kind", ["unix", "unixgram"])
+def test_a_child_that_closes_what_it_has_inherited_leaves_the_parents_file(tmp_path, kind):
+    path = str(tmp_path / "socket")
+    with grt.listen("unix", path) if kind == "unix" else grt.listen_packet(kind, path) as end:
+        if not (pid := os.fork()):
+            end.close()
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert os.path.exists(path)
+    assert not os.path.exists(path)
 
 
 @pytest.mark.parametrize("backlog", ["many", 1 << 80])

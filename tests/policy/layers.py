@@ -72,7 +72,7 @@ MAY_IMPORT = {
     "net.memory": "net.conn poll _core.stream",
     "net.resolver": "offload scope sync _core.semaphore",
     "net.tcp": "address groups net.conn net.listener sock _core.chan",
-    "net.unix": "net.conn net.listener _core.go",
+    "net.unix": "net.conn net.listener _core.go _core.timers",
     "net.sealed": f"_core.semaphore _core.stream {SYS}",
     "net.tls": "net.conn net.listener net.sealed scope _core.errors _core.go",
     "net.packet": "address net.endpoint net.resolver net.unix _core.errors _core.go",

@@ -17,7 +17,7 @@ from grt._core.go import sleep
 from grt.address import Address, show, split
 from grt.net.endpoint import Endpoint
 from grt.net.resolver import numeric_host, resolve
-from grt.net.unix import BUSY, bind_alone, packed_path, path_of, remove, shown_path
+from grt.net.unix import BUSY, Made, bind_alone, packed_path, path_of, remove, shown_path
 
 __all__ = ["PacketConn", "UDPConn", "UnixPacketConn", "dial_packet", "listen_packet"]
 
@@ -40,18 +40,14 @@ class PacketConn(Endpoint):
     is closed.
     """
 
-    __slots__ = ("peer",)
+    __slots__ = ("addr", "peer")
 
     kind = "PacketConn"
 
     def __init__(self, made: socket.socket, peer: Any) -> None:
+        self.addr = plain(made.getsockname())  # that it is bound to; the port is real even if 0 was asked for
         super().__init__(made.detach())
         self.peer = peer  # whom it is connected to, None for nobody
-
-    @property
-    def addr(self) -> Any:
-        """The address that it is bound to; the port is real even if 0 was asked for."""
-        return plain(self.raw.getsockname())
 
     def recv(self, size: int | None = None) -> bytes:
         """Waits for a datagram; what is longer than size bytes is cut, and nothing by default. Raises
@@ -106,8 +102,6 @@ class PacketConn(Endpoint):
             raise StopIteration from None
 
     def describe(self) -> str:
-        if self.closed:
-            return f"{self.network} socket"
         peer = f"->{show(self.peer)}" if self.peer is not None else ""
         return f"{self.network} {show(self.addr)}{peer}"
 
@@ -172,9 +166,9 @@ class UnixPacketConn(PacketConn):
 
     network = "unixgram"
 
-    def __init__(self, made: socket.socket, peer: Any, file: str, bound: tuple[int, int] | None) -> None:
+    def __init__(self, made: socket.socket, peer: Any, file: str, bound: Made | None) -> None:
         self.file = file
-        self.made = bound  # device and inode of its file, as for a UnixListener
+        self.made = bound  # what tells its file, as for a UnixListener
         super().__init__(made, peer)
 
     def hand_over(self, data: Any, where: str) -> int:
@@ -232,7 +226,7 @@ def dial_packet(network: str, address: str | Address, local: Any = None) -> Any:
         return unix_packets(local, address)
     host, port = split(address, "udp")
     family, host = resolve(host or "localhost", family)[0]
-    return udp(network, family, None if local is None else numeric(split(local, "udp"), family), (host, port), False)
+    return udp(network, family, None if local is None else own_end(split(local, "udp"), family), (host, port), False)
 
 
 def udp(network: str, family: int, local: Address | None, peer: Address | None, reuse_port: bool) -> UDPConn:
@@ -263,7 +257,8 @@ def unix_packets(local: Any, peer: Any) -> UnixPacketConn:
                 made.connect(packed_path(there))
         return UnixPacketConn(made, there, file or "", bound)
     except OSError as error:
-        error.filename = what
+        if error.errno is not None:
+            error.filename = what
         raise
     finally:
         made.close()
@@ -282,6 +277,11 @@ def connect(made: socket.socket, local: Address | None, peer: Address | None) ->
     except OSError as error:
         error.filename = what
         raise
+
+
+def own_end(address: Address, family: int) -> Address:
+    host, port = address
+    return numeric(address, family) if host else ("0.0.0.0" if family == socket.AF_INET else "::", port)
 
 
 def numeric(address: Address, family: int) -> Address:

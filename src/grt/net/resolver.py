@@ -26,14 +26,33 @@ Found = list[tuple[int, str]]  # (address family, numeric host)
 class Question:
     """A name that is being asked for."""
 
-    __slots__ = ("answer", "over")
+    __slots__ = ("answer", "begun", "left", "over")
 
     def __init__(self) -> None:
         self.answer: Found | Exception | None = None  # None still when who asked has left before it came
+        self.begun = False  # whether a thread is, or was, about it
+        self.left = False  # whether nobody waits for that to begin any more
         self.over = Event()
 
+    def ask(self, host: str, family: int, places: Semaphore) -> Found | Exception | None:
+        """In a thread of the pool, which keeps its place until the system has answered, whoever waits for that."""
+        with guard:
+            if self.left:
+                return None
+            self.begun = True
+        try:
+            return answer(host, family)
+        finally:
+            places.release()
 
-guard = threading.Lock()
+    def leave(self, places: Semaphore) -> None:
+        with guard:
+            self.left = not self.begun
+        if self.left:
+            places.release()
+
+
+guard = threading.Lock()  # guards all questions
 questions: dict[tuple[str, int], Question] = {}
 
 
@@ -62,9 +81,13 @@ def asked_once(host: str, family: int) -> Found | Exception | None:
     if not asks:
         question.over.wait()
         return question.answer
+    places = AT_ONCE
     try:
-        with AT_ONCE:
-            question.answer = blocking(answer, host, family)
+        places.acquire()
+        try:
+            question.answer = blocking(question.ask, host, family, places)
+        finally:
+            question.leave(places)
     finally:
         with guard:
             del questions[host, family]

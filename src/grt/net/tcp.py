@@ -6,6 +6,7 @@ attempt begins when the one before has failed or has taken a while, the first th
 
 import errno
 import itertools
+import os
 import socket
 import threading
 from collections.abc import Callable
@@ -23,6 +24,7 @@ __all__ = ["TCPConn", "TCPListener", "dial_tcp", "listen_tcp"]
 LONGEST = 32767  # seconds of silence that can be asked for
 KEEPALIVE = 15  # seconds of silence before and between probes, as Go has it
 Route = tuple[int, Address, Address | None]  # address family, numeric address, that of this end if it is given
+ATTEMPTS = 3  # until it counts as refused that a connection has become one to itself
 PATIENCE = 0.25  # seconds until the next address is tried beside the one before: RFC 8305's Connection Attempt Delay
 
 
@@ -185,6 +187,15 @@ class Race:
 
 
 def dial_one(family: int, address: Address, local: Address | None) -> TCPConn:
+    for _ in range(ATTEMPTS):
+        conn = dial_once(family, address, local)
+        if local is not None or conn.local_addr != address:
+            return conn
+        conn.abort()  # the system has chosen the very port that it was to connect to, on which nobody listens
+    raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED), f"dial tcp {join(address)}")
+
+
+def dial_once(family: int, address: Address, local: Address | None) -> TCPConn:
     conn = None
     try:
         fd = sock.open(family)

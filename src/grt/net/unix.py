@@ -16,18 +16,21 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from grt._core.go import sleep
+from grt._core.timers import now
 from grt.net.conn import Conn
 from grt.net.listener import Listener
 
 __all__ = [
-    "BUSY", "Credentials", "UnixConn", "UnixListener", "bind_alone", "dial_unix", "listen_unix", "packed_path",
+    "BUSY", "Credentials", "Made", "UnixConn", "UnixListener", "bind_alone", "dial_unix", "listen_unix", "packed_path",
     "path_of", "remove", "shown_path",
 ]  # fmt: skip
 
 MOST = 253  # descriptors in one message: Linux's SCM_MAX_FD
 LONGEST = 107 if sys.platform == "linux" else 103  # bytes: what sun_path holds, with a null behind
+PATIENCE = 1.0  # seconds that the lock of a folder is waited for: whoever may read that can hold it
 BUSY = 0.001  # seconds between attempts to connect to a listener whose backlog is full: no event tells of its end
 NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
+Made = tuple[int, int, int]  # device and inode of a file, and the process that has made it
 CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
@@ -127,9 +130,9 @@ class UnixListener(Listener):
 
     network = "unix"
 
-    def __init__(self, fd: int, addr: str, made: tuple[int, int] | None) -> None:
+    def __init__(self, fd: int, addr: str, made: Made | None) -> None:
         super().__init__(fd, addr)
-        self.made = made  # device and inode of its file, for only that one is removed; None if it made none
+        self.made = made  # what tells its file, for only that one is removed; None if it made none
 
     def adopt(self, fd: int, peer: Any) -> UnixConn:
         return UnixConn(fd, "")
@@ -150,21 +153,22 @@ def listen_unix(path: str, backlog: int) -> UnixListener:
         addr = path or shown_path(made.getsockname())  # "" lets the system choose a name without a file
         return UnixListener(made.detach(), addr, bound)
     except OSError as error:
-        error.filename = f"listen unix {path}"
+        if error.errno is not None:  # the kernel's: none of a deadline, or of whoever cancels a context
+            error.filename = f"listen unix {path}"
         raise
     finally:
         made.close()
 
 
 @contextlib.contextmanager
-def bind_alone(made: socket.socket, path: str) -> Iterator[tuple[int, int] | None]:
-    """Binds made to path, where a file that a dead server has left is replaced; gives the new one's device and inode.
+def bind_alone(made: socket.socket, path: str) -> Iterator[Made | None]:
+    """Binds made to path, where a file that a dead server has left is replaced; tells of the new one.
 
     Who does the same meanwhile waits: one that does not listen yet looks dead. What fails inside leaves no file.
     """
     with only_one_in(path):
         bind(made, path)
-        bound = identity(path)
+        bound = made_here(path)
         try:
             yield bound
         except BaseException:
@@ -180,7 +184,8 @@ def only_one_in(path: str) -> Iterator[None]:
     except OSError:  # it may be written and not read, or is not there: then bind says so
         folder = -1
     try:
-        while folder >= 0 and not can_lock(folder):
+        limit = now() + PATIENCE
+        while folder >= 0 and not can_lock(folder) and now() < limit:
             sleep(BUSY)
         yield
     finally:
@@ -227,7 +232,7 @@ def dial_unix(path: str) -> UnixConn:
             except BlockingIOError:
                 sleep(BUSY)
     except OSError as error:
-        if error.errno is not None:  # the kernel's: none of a deadline, or of whoever cancels a context
+        if error.errno is not None:
             error.filename = f"dial unix {path}"
         raise
     finally:
@@ -255,9 +260,15 @@ def shown_path(path: Any) -> str:
     return "@" + text[1:] if text.startswith("\0") else text
 
 
-def remove(path: str, made: tuple[int, int] | None) -> None:
-    """Removes the file at path, if it is the one that was made (None if none was) and this process may do so."""
-    if made is not None and made == identity(path):
+def made_here(path: str) -> Made | None:
+    """What tells that this process has made the file at path, of all that are ever there; None if there is none."""
+    found = identity(path)
+    return None if found is None else (*found, os.getpid())
+
+
+def remove(path: str, made: Made | None) -> None:
+    """Removes the file at path, if it is the one that was made, not by a parent, and this process may do so."""
+    if made is not None and made == made_here(path):
         with contextlib.suppress(OSError):
             os.unlink(path)
 
