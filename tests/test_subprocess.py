@@ -59,7 +59,7 @@ def test_stderr_may_go_where_stdout_goes_or_nowhere():
 def test_an_input_of_the_wrong_kind_is_told_before_anything_is_waited_for():
     for options, wrong in (({}, "text"), ({"text": True}, b"bytes")):
         with pytest.raises(TypeError, match=f"the input of a program is .*: not {wrong!r}"):
-            run(["sleep", "600"], input=wrong, stdout=PIPE, **options)  # type: ignore[arg-type]
+            run(["sleep", "600"], input=wrong, stdout=PIPE, **options)
 
 
 def test_a_communication_leaves_nothing_open():
@@ -70,7 +70,8 @@ def test_a_communication_leaves_nothing_open():
     process = Popen(["true"])
     while process.poll() is None:
         grt.sleep(0.001)
-    assert (process.wait() == 0 and process._exit is None) or process._exit.closed
+    assert process.wait() == 0
+    assert process._exit is None or process._exit.closed
 
 
 def test_a_block_that_is_left_by_a_timeout_of_communicate_reports_nothing(monkeypatch):

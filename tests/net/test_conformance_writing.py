@@ -93,6 +93,22 @@ def test_what_comes_out_of_a_pipe_is_sent_as_a_file(ends):
         assert near.send_file(program.stdout) == 6 and far.read_exactly(6) == b"hello\n"
 
 
+@pytest.mark.parametrize("call", ["read_exactly", "read_until", "read_line", "peek"])
+def test_a_connection_is_not_idle_in_the_midst_of_what_is_read(ends, call):
+    near, far = ends
+    near.write(b"x")
+    assert far.read() == b"x"  # the handshake is over
+    arguments = [b"!"] if call == "read_until" else [] if call == "read_line" else [10]
+    reading = blocked(getattr(far, call), *arguments)
+    while not far.idle:
+        grt.sleep(0.001)
+    near.write(b"hel")
+    while far.idle:
+        grt.sleep(0.001)
+    near.write(b"lo you!!!!\n")
+    assert reading.result().startswith(b"hello you!")
+
+
 @pytest.mark.parametrize("limit", [sys.maxsize, 1 << 40])
 def test_the_last_line_may_have_any_limit_and_any_size(ends, limit):
     near, far = ends

@@ -184,6 +184,24 @@ def test_who_does_not_take_the_answer_is_hung_up_on_without_a_report(start, list
     assert capfd.readouterr().err == ""
 
 
+def test_a_timeout_of_the_handlers_own_is_worth_a_report(start, listener, monkeypatch):
+    reported: list[Any] = []
+    monkeypatch.setattr(grt, "excepthook", reported.append)
+
+    def handler(conn):
+        while server.next_request(conn):
+            with grt.timeout(0.01):
+                grt.select()
+
+    server = start(handler, read_timeout=60, write_timeout=60)
+    with dial(listener) as conn:
+        conn.write(b"x")
+        assert conn.read() == b""
+    gc.collect()  # in the pure build the frames of the timeout lead back to the goroutine
+    wait_for(lambda: reported)
+    assert "0.01 s of grt.timeout" in str(reported[0].error)
+
+
 def test_next_request_is_for_connections_that_are_served(start, listener):
     server = start(echo)
     near, far = grt.pipe()
@@ -336,6 +354,17 @@ def test_shutdown_cuts_also_whose_handler_has_not_begun(listener, monkeypatch):
         serving.result(timeout=60)
         assert cutting[0].result() == 1 and server.connections == 0 and begun == []
         assert conn.read() == b""
+
+
+def test_after_a_shutdown_a_connection_is_closed_unserved():
+    served: list[Any] = []
+    server = grt.Server(served.append, limit=1)
+    assert server.shutdown(0) == 0
+    for _ in range(2):
+        near, far = grt.pipe()
+        server.serve_conn(far)
+        assert near.read() == b"" and not served and server.connections == 0
+        near.close()
 
 
 def test_after_a_shutdown_it_serves_no_more(start, listener):

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import functools
+import gc
 import os
 import signal
 import ssl
@@ -143,6 +144,78 @@ def test_who_waits_for_a_shutdown_can_be_cancelled_or_time_out():
                 assert conn.read() == b""
         serving.result(timeout=60)
         assert server.shutdown(60) == 0
+
+
+def never_begin(folder):
+    (folder / "asked").touch()
+    grt.select()
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_vm_that_never_begins_does_not_hold_a_shutdown_up(tmp_path, restarts):
+    if restarts:
+        server, addr, serving = start(tell_pid, 1)
+        ask_pid(addr)
+        server.handler, server.workers.args = None, (tell_pid, {"tls": functools.partial(never_begin, tmp_path)})
+        restarting = grt.go(server.restart, 1)
+    else:
+        server, addr, serving = start(tell_pid, 1, tls=functools.partial(never_begin, tmp_path))
+    while not (tmp_path / "asked").exists():
+        grt.sleep(0.001)
+    assert server.shutdown(timeout=0.05) == 0
+    serving.result(timeout=60)
+    if restarts:
+        assert restarting.result(timeout=60) == 0
+
+
+def test_a_restart_goes_on_when_a_vm_that_is_replaced_dies():
+    server, addr, serving = start(linger, 2)
+    with grt.dial("tcp", addr) as conn:
+        assert conn.read() == b"here"
+        while len(server.workers.keepers) < 2:
+            grt.sleep(0.001)
+        before = [worker.vm for worker in server.workers.workers]
+        restarting = grt.go(server.restart, 60)
+        for vm in before:
+            while vm not in [worker.vm for worker in server.workers.retiring] and vm.alive:
+                grt.sleep(0.001)
+            vm.kill()
+        assert restarting.result(timeout=60) >= 1  # who served nobody may have ended before
+        assert not {vm.pid for vm in before} & {worker.vm.pid for worker in server.workers.workers}
+    assert server.shutdown(timeout=0) == 0
+    serving.result()
+
+
+def test_a_fresh_vm_that_dies_while_the_one_before_finishes_is_replaced():
+    server, addr, serving = start(linger, 1)
+    with grt.dial("tcp", addr) as conn:
+        assert conn.read() == b"here"
+        restarting = grt.go(server.restart, 60)
+        while not server.workers.retiring:
+            grt.sleep(0.001)
+        fresh = server.workers.workers[0].vm
+        fresh.kill()
+        while server.workers.workers[0].vm is fresh:
+            grt.sleep(0.001)
+        with grt.dial("tcp", addr) as other:
+            assert other.read() == b"here"
+        assert server.shutdown(timeout=0.05) == 1
+        assert restarting.result() == 1
+    serving.result()
+
+
+def test_a_server_that_is_over_leaves_nothing_behind():
+    def left_after(rounds):
+        for _ in range(rounds):
+            server, addr, serving = start(tell_pid, 1)
+            ask_pid(addr)
+            server.shutdown(timeout=10)
+            serving.result()
+        server = serving = None
+        gc.collect()
+        return sum(isinstance(each, grt.vm.workers.Workers) for each in gc.get_objects())
+
+    assert left_after(3) == left_after(0)
 
 
 def test_after_a_shutdown_no_vms_serve_any_more():

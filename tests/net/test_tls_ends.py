@@ -117,6 +117,53 @@ def test_who_sends_what_is_no_record_is_told_by_an_alert():
             tls.read()
 
 
+def test_after_a_broken_record_all_calls_tell_of_it():
+    tls, other = over_a_pipe()
+    with tls, other:
+        tls.transport.write(NO_RECORD)
+        for call in (
+            other.read,
+            lambda: other.write(b"x"),
+            lambda: other.try_write(b"x"),
+            other.close_write,
+            other.read,
+        ):
+            with pytest.raises(ssl.SSLError, match=rf"^tls over pipe far->near: .*({BROKEN})"):
+                call()
+
+
+def test_a_try_to_write_tells_that_nobody_is_there():
+    with grt.listen("tcp", "127.0.0.1:0") as listener:
+        near, far = grt.dial("tcp", listener.addr), accept(listener)
+    serving = grt.go(grt.start_tls, far, server_context(), True)
+    with grt.start_tls(near, client_context(), server_hostname="localhost") as tls:
+        serving.result().abort()
+        with pytest.raises((ConnectionResetError, BrokenPipeError)), grt.timeout(60):
+            while True:
+                tls.try_write(bytes(1000))
+                grt.sleep(0.001)
+
+
+def test_the_goodbye_is_not_lost_where_there_is_no_room_for_it():
+    near, far = grt.pipe()
+    serving = grt.go(grt.start_tls, far, server_context(), True)
+    tls = grt.start_tls(near, client_context(), server_hostname="localhost")
+    with serving.result() as other, grt.timeout(60):
+        sent = 0
+        while sent < 2_000_000:  # so that the last bytes have just found room
+            writing = grt.go(tls.write, bytes(16384 - 64))
+            sent += 16384 - 64
+            grt.gosched()
+            if not writing.done:
+                break
+        while not writing.done:
+            other.read_exactly(1)
+            sent -= 1
+            grt.gosched()
+        tls.close()
+        assert sum(map(len, other)) == sent
+
+
 def test_a_server_warns_of_a_stream_that_is_broken(serve, monkeypatch, caplog):
     reported: list[Any] = []
     monkeypatch.setattr(grt, "excepthook", reported.append)

@@ -91,7 +91,7 @@ MAY_IMPORT = {
     "_core.chan _core.errors _core.go _core.goroutine",
     "vm.pool": "vm.machine _core.errors _core.goroutine _core.semaphore",
     "vm.program": "vm.errors vm.machine _core.go _core.goroutine",
-    "vm.workers": "scope vm.machine _core.chan _core.errors _core.go _core.goroutine _core.semaphore",
+    "vm.workers": "scope vm.machine _core.chan _core.errors _core.go _core.goroutine _core.semaphore _core.timers",
     "vm": "vm.errors vm.machine vm.pool vm.program",
     "net.server": "address net.conn net.networks net.listener net.tls signal sync vm.workers "
     "_core.chan _core.errors _core.go _core.goroutine _core.select _core.semaphore _core.timers",

@@ -11,6 +11,7 @@ from grt._core.readiness cimport Side
 cdef class Stream(NetFD):
     cdef bytes rest
     cdef Py_ssize_t at
+    cdef readonly bint amid
     cdef public object local
     cdef public object remote
 

@@ -42,12 +42,13 @@ LONGEST = 65536  # bytes that read_until gathers at most, unless told otherwise
 class Stream(NetFD):
     """A connected descriptor."""
 
-    __slots__ = ("at", "local", "remote", "rest")
+    __slots__ = ("amid", "at", "local", "remote", "rest")
 
     def __init__(self, fd: int) -> None:
         super().__init__(fd)
         self.rest = b""
         self.at = 0
+        self.amid = False  # whether a call that waits has got some of what it needs
         self.local: Any = None  # the addresses of its ends, for whoever makes connections of streams
         self.remote: Any = None
 
@@ -170,7 +171,9 @@ class Stream(NetFD):
         parts = [self.read_rest(size)]
         missing = size - len(parts[0])
         while missing > 0:
+            self.amid = missing < size
             data = self.receive(side, g, missing)
+            self.amid = False
             if type(data) is not bytes:
                 self.rest = b"".join(parts)
                 self.give_up(side, g, data)
@@ -272,7 +275,7 @@ class Stream(NetFD):
     @property
     def idle(self) -> bool:
         """Whether a goroutine waits for the first byte of whatever comes next."""
-        return self.news.rd.waiter is not None and not self.rest
+        return self.news.rd.waiter is not None and not self.rest and not self.amid
 
     # -- writing
 

@@ -8,7 +8,7 @@ from grt._core.stream cimport Layered, Stream
 cdef class Sealed(Layered):
     cdef public Stream transport
     cdef public object tls
-    cdef object decrypt
+    cdef public object decrypt
     cdef public object encrypt
     cdef public object incoming
     cdef public object outgoing

@@ -96,17 +96,17 @@ class Sealed(Layered):
     def pull(self, size: int) -> bytes:
         if not self.shaken:
             self.handshake()
-        if self.early:
-            data, self.early = self.early[:size], self.early[size:]
-            return data
         most = size if size < RECORD else RECORD
-        while not self.ended:
-            if self.hungry:
+        while self.early or not self.ended:
+            if self.hungry and not self.early:
                 self.feed()
                 self.hungry = False
             try:
                 guard_lock(self.guard)
                 try:
+                    if self.early:  # another thread may have decrypted it meanwhile
+                        data, self.early = self.early[:size], self.early[size:]
+                        return data
                     data = self.decrypt(most)
                 finally:
                     guard_unlock(self.guard)

@@ -19,7 +19,7 @@ from grt._core.errors import Closed, refuse_async
 from grt._core.go import current, go, sleep
 from grt._core.goroutine import Goroutine
 from grt._core.select import select
-from grt._core.semaphore import Mutex, Semaphore
+from grt._core.semaphore import Semaphore
 from grt._core.timers import deadline_of, now
 from grt.address import Address
 from grt.net.conn import Conn
@@ -72,8 +72,8 @@ class Server:
     """
 
     __slots__ = (
-        "__weakref__", "guard", "handler", "idle_timeout", "limit", "listeners", "over", "places", "read_timeout",
-        "serving", "starting", "stopping", "tls", "vms", "workers", "write_timeout",
+        "__weakref__", "cutting", "guard", "handler", "idle_timeout", "limit", "listeners", "over", "places",
+        "read_timeout", "serving", "stopping", "tls", "vms", "workers", "write_timeout",
     )  # fmt: skip
 
     def __init__(
@@ -111,12 +111,12 @@ class Server:
         self.vms = vms
         self.tls = tls
         self.workers: Workers | None = None  # the VMs that serve
-        self.starting = Mutex()  # held while they are started, and ended
         self.over = Event()  # set when they have ended, or are to end at once
         self.guard = threading.Lock()  # guards all below
         self.listeners: set[Listener] = set()
         self.serving: dict[Conn, Served] = {}
         self.stopping = False
+        self.cutting = False  # whether what is still served is ended
 
     def __repr__(self) -> str:
         return f"<grt.Server of {getattr(self.handler, '__qualname__', self.handler)}: {len(self.serving)} connections>"
@@ -152,13 +152,14 @@ class Server:
         """Has each of listeners served by a VM of its own, until `shutdown`. Closes them then."""
         options = {name: getattr(self, name) for name in OPTIONS}
         try:
-            with self.starting:
+            with self.guard:
                 if self.stopping:
                     return
                 if self.workers is not None:
                     raise RuntimeError(f"{self!r} serves already; one whose VMs serve has one address")
                 self.workers = Workers(serve_in_vm, listeners, self.handler, options)
             try:
+                self.workers.start()
                 self.over.wait()
                 self.workers.end()
             finally:
@@ -172,8 +173,7 @@ class Server:
 
         What a VM serves has timeout seconds to end, and is cut then; returns how many connections that were.
         """
-        with self.starting:
-            workers = self.workers
+        workers = self.workers
         if workers is None:
             raise RuntimeError(f"{self!r} has no VMs that could be restarted: give it vms=, and have it serve")
         return workers.restart(timeout)
@@ -184,8 +184,7 @@ class Server:
         conn = None
         try:
             conn = listener.accept()
-            with self.guard:
-                served = self.serving[conn] = Served(conn)
+            served = self.admit(conn)
             served.goroutine = go(self.handle, served)
         except BaseException:
             if conn is not None:
@@ -198,11 +197,23 @@ class Server:
         """Serves one connection, that came in another way, in the calling goroutine; closes it then."""
         if self.places is not None:
             self.places.acquire()
-        served = Served(conn)
+        try:
+            served = self.admit(conn)
+        except Closed:
+            self.finish(conn)
+            return
         served.goroutine = current()
+        self.handle(served)
+
+    def admit(self, conn: Conn) -> "Served":
+        """Notes that conn is served. Raises grt.Closed when a shutdown is over."""
+        served = Served(conn)
         with self.guard:
             self.serving[conn] = served
-        self.handle(served)
+            over = self.cutting
+        if over:
+            raise Closed(f"{self!r} has been shut down")
+        return served
 
     def handle(self, served: "Served") -> None:
         conn = served.conn
@@ -216,7 +227,7 @@ class Server:
             if not conn.closed:
                 raise
         except TimeoutError:
-            if not served.limited:
+            if now() < served.limit:
                 raise
         except OSError as error:
             if not warn_of_peer(conn, error):
@@ -261,11 +272,11 @@ class Server:
             if not conn.peek(1):
                 return False
             served.fresh = False
+            served.limit = min(deadline_of(self.read_timeout), deadline_of(self.write_timeout))
             if self.idle_timeout is not None or self.read_timeout is not None:
                 conn.set_read_deadline(None if self.read_timeout is None else now() + self.read_timeout)
             if self.write_timeout is not None:
                 conn.set_write_deadline(now() + self.write_timeout)
-            served.limited = self.read_timeout is not None or self.write_timeout is not None
             return True
         except (Closed, *GONE, TimeoutError):
             return False
@@ -294,8 +305,7 @@ class Server:
 
     def finish_vms(self, timeout: float | None) -> int:
         try:
-            with self.starting:
-                return 0 if self.workers is None or self.over.is_set() else self.workers.finish(timeout)
+            return 0 if self.workers is None or self.over.is_set() else self.workers.finish(timeout)
         finally:
             self.over.set()
 
@@ -314,6 +324,7 @@ class Server:
     def cut(self) -> int:
         """Ends what is still served, by closing connections and cancelling handlers; returns how many that were."""
         with self.guard:
+            self.cutting = True
             left = list(self.serving.values())
         for served in left:
             served.conn.close()
@@ -396,7 +407,7 @@ def forward_end(goroutine: Goroutine, over: Any) -> None:
 class Served:
     """A connection and its handler."""
 
-    __slots__ = ("asks", "begun", "conn", "fresh", "goroutine", "limited", "since", "waits")
+    __slots__ = ("asks", "begun", "conn", "fresh", "goroutine", "limit", "since", "waits")
 
     def __init__(self, conn: Conn) -> None:
         self.conn = conn
@@ -406,7 +417,7 @@ class Served:
         self.goroutine: Goroutine | None = None
         self.asks = False  # whether its handler uses `next_request`
         self.waits = False  # whether it is in there
-        self.limited = False  # whether a deadline that passes is the server's business
+        self.limit = deadline_of(None)  # from when on a timeout is the server's business: a deadline of its passes
 
     def is_new(self) -> bool:
         return self.fresh and now() - self.since < FIRST

@@ -22,6 +22,7 @@ __all__ = [
 ]  # fmt: skip
 
 GONE = ConnectionError, ssl.SSLEOFError  # how it is said that a peer has gone: by a reset, or without its goodbye
+LAST = 5.0  # seconds that a goodbye has to go in; as Go
 LOOKS = 0.002, 0.1  # seconds between two attempts to send what is left, doubling
 
 
@@ -73,7 +74,8 @@ class TLSConn(Sealed, Conn):
     @property
     def idle(self) -> bool:
         """Whether a goroutine waits for the first byte of whatever comes next, be it the peer's part of a handshake."""
-        return not self.early and not self.incoming.pending and self.transport.idle
+        begun = self.early or self.incoming.pending or self.buffered or self.amid
+        return not begun and self.transport.idle
 
     def describe(self) -> str:
         return f"tls over {self.transport.describe()}"
@@ -87,8 +89,7 @@ class TLSConn(Sealed, Conn):
         """
         with time_limit(timeout), self.shaking:
             if self.failure is not None:
-                kind, number, text = self.failure
-                raise kind(number, text)
+                self.raise_failure()
             while not self.shaken:
                 over = False
                 try:
@@ -97,8 +98,7 @@ class TLSConn(Sealed, Conn):
                 except ssl.SSLWantReadError:
                     pass
                 except ssl.SSLError as error:
-                    self.explained(error, "the handshake has failed: ")
-                    self.failure = type(error), error.errno, error.strerror  # not itself, whose traceback leads here
+                    self.fail(error, "the handshake has failed: ")
                     raise
                 try:
                     self.flush()
@@ -112,31 +112,44 @@ class TLSConn(Sealed, Conn):
     # -- reading and writing, beside what Sealed does
 
     def judge_end(self, error: BaseException) -> bytes:
+        if self.failure is not None:
+            raise error
         if isinstance(error, ssl.SSLZeroReturnError):  # the same as b"", after our own goodbye
             return b""
         if isinstance(error, ssl.SSLEOFError):
             raise ssl.SSLEOFError(error.errno, f"{self.describe()} was cut short: no close_notify came") from None
-        raise self.explained(error)
+        self.fail(error)
+        raise error
 
-    def explained(self, error: BaseException, what: str = "") -> BaseException:
-        """error, which the engine has raised, with this connection in its message; the peer is told why, too."""
+    def fail(self, error: BaseException, what: str = "") -> None:
+        """The engine has raised error, and is of no use any more: the peer is told, and whoever reads or writes."""
         self.try_flush()
         if isinstance(error, ssl.SSLError):
             error.strerror = f"{self.describe()}: {what}{error.strerror}"
-        return error
+            self.failure = type(error), error.errno, error.strerror  # not itself, whose traceback leads here
+            self.decrypt = self.encrypt = self.raise_failure
 
-    def try_flush(self) -> bool:
-        """As flush, as far as the transport takes it at once: never waits. False if nobody is there any more."""
+    def raise_failure(self, *_: Any) -> Any:
+        kind, number, text = self.failure
+        raise kind(number, text)
+
+    def flush_now(self) -> None:
+        """As flush, as far as the transport takes it at once: never waits."""
         if not self.sending.try_lock():
-            return True
+            return
         try:
             data = self.unsent + self.guarded(self.outgoing.read)
             self.unsent = data
             self.unsent = data[self.transport.try_write(data) :]
-        except (OSError, Closed):
-            return False
         finally:
             self.sending.unlock()
+
+    def try_flush(self) -> bool:
+        """As flush_now. False if nobody is there any more."""
+        try:
+            self.flush_now()
+        except (OSError, Closed):
+            return False
         return True
 
     def send_later(self) -> None:
@@ -175,7 +188,7 @@ class TLSConn(Sealed, Conn):
             pass
 
     def offer(self, data: Any) -> int:
-        self.try_flush()
+        self.flush_now()
         view, sent = memoryview(data), 0
         while self.shaken and not self.unsent and sent < len(view):
             try:
@@ -183,7 +196,8 @@ class TLSConn(Sealed, Conn):
             except ssl.SSLWantReadError:  # in the midst of another handshake
                 break
             self.cut = False
-            self.try_flush()
+            if not self.try_flush():  # the next call tells why
+                break
         return sent
 
     # -- the end
@@ -200,8 +214,11 @@ class TLSConn(Sealed, Conn):
         """Says goodbye (close_notify)."""
         if not self.shaken:
             self.handshake()
+        if self.failure is not None:
+            self.raise_failure()
         self.guarded(self.say_goodbye)
         self.encrypt = refuse
+        self.try_flush()  # whatever the deadline
         self.flush()
         return True
 
@@ -214,17 +231,30 @@ class TLSConn(Sealed, Conn):
             pass
 
     def close(self) -> None:
-        """Says goodbye, as far as that needs no waiting, and closes what is below.
+        """Says goodbye and closes what is below, in a while if that takes no more at the moment. Never blocks.
 
-        Not after a write that has ended early: the peer is not to take what has come for all.
+        No goodbye after a write that has ended early: the peer is not to take what has come for all.
         """
         if self.closed:
             return
         super().close()
+        late = False
         try:
-            if self.shaken and not self.cut and not self.transport.closed and not sys.is_finalizing():
+            if self.shaken and not (self.cut or self.failure or self.transport.closed or sys.is_finalizing()):
                 self.guarded(self.say_goodbye)
-                self.try_flush()
+                late = self.try_flush() and len(self.unsent) > 0
+                if late:
+                    go(self.close_late)
+        finally:
+            if not late:
+                self.transport.close()
+
+    def close_late(self) -> None:
+        try:
+            with time_limit(LAST):
+                self.send_rest()
+        except TimeoutError:
+            pass
         finally:
             self.transport.close()
 

@@ -2,7 +2,7 @@
 
 Invariants: for each listener there is one VM that accepts, or one that is about to. A VM that is replaced stops
 accepting when its successor has begun, and ends when what it serves has ended.
-Threads: any; `mutex` is held by whoever replaces VMs.
+Threads: any; `mutex` is held by whoever starts or replaces VMs.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,63 +13,73 @@ from grt._core.errors import Cancelled
 from grt._core.go import go, sleep
 from grt._core.goroutine import Goroutine
 from grt._core.semaphore import Mutex
+from grt._core.timers import now
 from grt.scope import timeout as time_limit
 from grt.vm.machine import VM
 
 __all__ = ["Workers", "attempt", "end"]
 
 LATE = 3.0  # seconds beyond its time that a VM has to say how it has ended: one that computes never does
-PAUSE = 0.1, 5.0  # seconds until a VM that has died is replaced, doubling while they die at once
+PAUSE = 0.1, 5.0  # seconds until a VM that has died is replaced, doubling while they die within the longest of these
 
 
 class Worker:
     """A VM that serves."""
 
-    __slots__ = ("ended", "serving", "stop", "vm")
+    __slots__ = ("killed", "ready", "serving", "stop", "vm")
 
     def __init__(self, serve: Callable[..., int], listener: Any, args: Sequence[Any]) -> None:
-        """Starts it; returns when it accepts."""
+        """Starts it."""
         self.vm = VM()
-        self.serving: Goroutine | None = None
+        self.killed = False
+        self.ready: Chan[None] = chan(1)
+        self.stop: Chan[float | None] = chan(1)  # told how many seconds there are to end in
         try:
-            ready: Chan[None] = chan(1)
-            self.stop: Chan[float | None] = chan(1)  # told how many seconds there are to end in
-            self.serving = self.vm.go(serve, listener, ready, self.stop, *args)
-            go(end_with, self.serving, ready)
-            if not ready.recv_ok()[1] and self.vm.alive:
+            self.serving: Goroutine = self.vm.go(serve, listener, self.ready, self.stop, *args)
+        except BaseException:
+            self.vm.kill()
+            self.vm.join()
+            raise
+        go(end_with, self.serving, self.ready)
+
+    def begin(self) -> None:
+        """Waits until it accepts."""
+        try:
+            if not self.ready.recv_ok()[1] and self.vm.alive and not self.killed:
                 self.serving.result()  # raises what it ended by; a VM that has died is replaced
         except BaseException:
-            self.end()
+            self.kill()
+            self.vm.join()
             raise
 
     def kill(self) -> None:
         """Ends it at once, which is nobody's failure. Never blocks."""
-        if self.serving is not None:
-            self.serving.cancel()
+        self.killed = True
+        self.serving.cancel()
         self.vm.kill()
 
-    def end(self) -> None:
-        """Ends it at once, and waits for that."""
-        self.kill()
-        self.vm.join()
-
     def finish(self, timeout: float | None) -> int:
-        """Has it stop; returns how many connections were cut: 1 if it cannot say, for it did not end in time."""
-        assert self.serving is not None
+        """Has it stop; returns how many connections were cut: 1 if it cannot say, for it has not ended by itself."""
         try:
             self.stop.send(timeout)
             with time_limit(None if timeout is None else timeout + LATE) as limit:
                 try:
-                    cut: int = self.serving.result()
+                    self.serving.join()
                 except TimeoutError:
                     if not limit.expired:
                         raise
-                    cut = 1
                     self.kill()
             self.vm.close()
-            return cut
+            return self.cut()
         finally:
             self.kill()
+
+    def cut(self) -> int:
+        try:
+            cut: int = self.serving.result()
+        except (Exception, Cancelled):
+            return 1
+        return cut
 
     def await_end(self, timeout: float | None) -> None:
         """Waits until it has ended, for which it is told already, and ends it then."""
@@ -86,7 +96,7 @@ class Workers:
     serves end within these, and returns how many connections it had to cut.
     """
 
-    __slots__ = ("args", "keepers", "listeners", "mutex", "retiring", "serve", "stopping", "workers")
+    __slots__ = ("args", "beginning", "keepers", "listeners", "mutex", "retiring", "serve", "stopping", "workers")
 
     def __init__(self, serve: Callable[..., int], listeners: Sequence[Any], *args: Any) -> None:
         self.serve = serve
@@ -95,42 +105,57 @@ class Workers:
         self.mutex = Mutex()
         self.stopping = False
         self.workers: list[Worker] = []
+        self.beginning: set[Worker] = set()  # those that do not accept yet
         self.retiring: set[Worker] = set()  # those that were replaced, and finish what they serve
         self.keepers: list[Goroutine] = []
+
+    def start(self) -> None:
+        """Starts all; returns when they accept."""
+        with self.mutex:
+            for listener in self.listeners:
+                if self.stopping:
+                    return
+                self.workers.append(self.begin(listener))
+            self.keepers = [go(self.keep, at) for at in range(len(self.listeners))]
+
+    def begin(self, listener: Any) -> Worker:
+        worker = Worker(self.serve, listener, self.args)
+        self.beginning.add(worker)
         try:
-            for listener in listeners:
-                self.workers.append(Worker(serve, listener, args))
-        except BaseException:
-            for worker in self.workers:
-                worker.end()
-            raise
-        self.keepers = [go(self.keep, at) for at in range(len(listeners))]
+            worker.begin()
+        finally:
+            self.beginning.discard(worker)
+        return worker
 
     def keep(self, at: int) -> None:
         """Replaces the VM of a listener whenever it has died."""
         pause = PAUSE[0]
         while not self.stopping:
-            worker = self.workers[at]
+            worker, begun = self.workers[at], now()
             worker.vm.join()
+            if now() - begun > PAUSE[1]:
+                pause = PAUSE[0]
+            sleep(pause)
+            pause = min(2 * pause, PAUSE[1])
             with self.mutex:
                 if not self.stopping and self.workers[at] is worker:
-                    sleep(pause)
-                    pause = min(2 * pause, PAUSE[1])
                     attempt(self.replace, at)
 
     def replace(self, at: int) -> None:
-        self.workers[at] = Worker(self.serve, self.listeners[at], self.args)
+        self.workers[at] = self.begin(self.listeners[at])
 
     def restart(self, timeout: float | None) -> int:
         """Replaces all, one after the other; returns how many connections were cut after timeout seconds each."""
         cut = 0
         for at in range(len(self.listeners)):
             with self.mutex:
-                if self.stopping:
+                if self.stopping or at == len(self.workers):
                     break
                 old = self.workers[at]
                 self.replace(at)
-            self.retiring.add(old)
+                self.retiring.add(old)
+                self.keepers[at].cancel()  # which waits for the end of the old one
+                self.keepers[at] = go(self.keep, at)
             try:
                 if old.vm.alive:
                     cut += old.finish(timeout)
@@ -140,9 +165,9 @@ class Workers:
 
     def finish(self, timeout: float | None) -> int:
         """Ends all; returns how many connections were cut. At once, if who waits for it is interrupted."""
+        self.stopping = True
         try:
-            with self.mutex:
-                self.stopping = True
+            self.await_beginning(timeout)
             for keeper in self.keepers:
                 keeper.cancel()
             for listener in self.listeners:
@@ -153,14 +178,28 @@ class Workers:
         except BaseException:
             self.kill()
             raise
-        return sum(map(cut_by, ending))  # what the others cut is told to whoever replaced them
+        return sum(g.result() for g in ending)  # what the others cut is told to whoever replaced them
+
+    def await_beginning(self, timeout: float | None) -> None:
+        """Waits until those that begin have begun; what has not after timeout seconds is ended."""
+        with time_limit(timeout) as limit:
+            try:
+                self.mutex.lock()
+            except TimeoutError:
+                if not limit.expired:
+                    raise
+                for worker in self.beginning:
+                    worker.kill()
+            else:
+                self.mutex.unlock()
 
     def kill(self) -> None:
         """Ends all at once. Never blocks."""
         self.stopping = True
         for keeper in self.keepers:
             keeper.cancel()
-        for worker in (*self.workers, *self.retiring):
+        self.keepers = []  # whose frames lead here
+        for worker in (*self.workers, *self.beginning, *self.retiring):
             worker.kill()
 
     def end(self) -> None:
@@ -183,15 +222,6 @@ def attempt(fn: Callable[..., object], *args: Any) -> None:
 def end(goroutine: Goroutine) -> None:
     goroutine.cancel()
     goroutine.join()
-
-
-def cut_by(ending: Goroutine) -> int:
-    """What Worker.finish has returned."""
-    try:
-        cut: int = ending.result()
-    except (Exception, Cancelled):  # it has died: what it served is cut, however much that was
-        return 1
-    return cut
 
 
 def end_with(serving: Goroutine, ready: Chan[None]) -> None:
