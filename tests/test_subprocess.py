@@ -1,5 +1,6 @@
 """Programs: what they print, how they end, and that nothing of them is left."""
 
+import gc
 import os
 import signal
 import sys
@@ -80,6 +81,8 @@ def test_a_block_that_is_left_by_a_timeout_of_communicate_reports_nothing(monkey
     with pytest.raises(TimeoutExpired), Popen(["sleep", "0.2"], stdin=PIPE, stdout=PIPE) as process:
         process.communicate(bytes(1_000_000), timeout=0.05)
     grt.sleep(0.001)
+    del process
+    gc.collect()
     assert not reported
 
 

@@ -211,10 +211,14 @@ class Popen:
         """Ends it (SIGKILL)."""
         self._process.kill()
 
-    def _close_ends(self) -> None:
+    def _hush(self) -> None:
+        """Ends what a `communicate` that was cut short has left."""
         for g in (self._writing, *self._collecting.values()):
             if g is not None:
                 g.cancel()
+
+    def _close_ends(self) -> None:
+        self._hush()
         for end in self._ends.values():
             end.close()
 
@@ -238,6 +242,7 @@ class Popen:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self._hush()
         try:
             if self.stdin is not None:
                 self.stdin.close()  # a file of text still holds something
