@@ -58,6 +58,17 @@ def answer_lines(conn):
 answering = grt.Server(answer_lines, vms=2, idle_timeout=60)
 
 
+def ask_for_the_end(conn):
+    for call in ending.shutdown, ending.restart:
+        try:
+            call()
+        except RuntimeError as error:
+            conn.write(f"{error}\n".encode())
+
+
+ending = grt.Server(ask_for_the_end, vms=1)
+
+
 def ask_pid(addr, **options):
     with grt.dial("tcp", addr, **options) as conn:
         return int(conn.read_line())
@@ -216,6 +227,29 @@ def test_a_server_that_is_over_leaves_nothing_behind():
         return sum(isinstance(each, grt.vm.workers.Workers) for each in gc.get_objects())
 
     assert left_after(3) == left_after(0)
+
+
+def test_a_vm_is_not_asked_to_end_them_all():
+    listener = grt.listen("tcp", "127.0.0.1:0")
+    serving = grt.go(ending.serve, listener)
+    with grt.dial("tcp", listener.addr) as conn:
+        assert [line.rpartition(b": ")[2] for line in b"".join(conn).splitlines()] == [
+            b"the main program ends and restarts its VMs, not one of them"
+        ] * 2
+    assert ending.shutdown(timeout=10) == 0
+    serving.result()
+
+
+def test_a_shutdown_can_be_hurried():
+    server, addr, serving = start(linger, 1)
+    with grt.dial("tcp", addr) as conn:
+        assert conn.read() == b"here"
+        while not server.workers.keepers:
+            grt.sleep(0.001)
+        patient = blocked(server.shutdown, 600)
+        assert server.shutdown(0) == 1 and conn.read() == b""
+        assert patient.result(timeout=60) == 1
+    serving.result()
 
 
 def test_after_a_shutdown_no_vms_serve_any_more():

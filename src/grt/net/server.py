@@ -72,7 +72,7 @@ class Server:
     """
 
     __slots__ = (
-        "__weakref__", "cutting", "guard", "handler", "idle_timeout", "limit", "listeners", "over", "places",
+        "__weakref__", "cuts", "cutting", "guard", "handler", "idle_timeout", "limit", "listeners", "over", "places",
         "read_timeout", "serving", "stopping", "tls", "vms", "workers", "write_timeout",
     )  # fmt: skip
 
@@ -117,6 +117,7 @@ class Server:
         self.serving: dict[Conn, Served] = {}
         self.stopping = False
         self.cutting = False  # whether what is still served is ended
+        self.cuts = 0  # how many connections that were
 
     def __repr__(self) -> str:
         return f"<grt.Server of {getattr(self.handler, '__qualname__', self.handler)}: {len(self.serving)} connections>"
@@ -173,6 +174,7 @@ class Server:
 
         What a VM serves has timeout seconds to end, and is cut then; returns how many connections that were.
         """
+        self.check_place()
         workers = self.workers
         if workers is None:
             raise RuntimeError(f"{self!r} has no VMs that could be restarted: give it vms=, and have it serve")
@@ -290,9 +292,11 @@ class Server:
 
         Returns how many connections were cut: their handlers were cancelled. A connection is idle while its handler
         waits in `next_request`, or, if it does not use that, waits for a first byte. One that has just connected
-        has a second for its first request, or its handshake, which may be on its way, before it counts as idle.
+        has a second for its first request, or its handshake, which may be on its way, before it counts as idle. A VM
+        whose handler never gives way is ended 3 seconds later, which counts as one. To be interrupted cuts all in VMs.
         """
         deadline = deadline_of(timeout)
+        self.check_place()
         with self.guard:
             self.stopping = True
             listeners = list(self.listeners)
@@ -302,6 +306,10 @@ class Server:
             listener.close()
         self.await_end(deadline, close_idle=True)
         return self.cut()
+
+    def check_place(self) -> None:
+        if _in_vm is not None and self.vms:
+            raise RuntimeError(f"{self!r}: the main program ends and restarts its VMs, not one of them")
 
     def finish_vms(self, timeout: float | None) -> int:
         try:
@@ -326,6 +334,7 @@ class Server:
         with self.guard:
             self.cutting = True
             left = list(self.serving.values())
+            self.cuts += len(left)
         for served in left:
             served.conn.close()
             if served.goroutine is not None:
@@ -394,9 +403,17 @@ def serve_in_vm(listener: Listener, ready: Any, stop: Any, handler: Any, options
         server.tls = server_context(server.tls)  # before it is said that this VM serves
     serving = go(server.serve, listener)
     ready.send(None)
-    cut = server.shutdown(stop.recv())
+    timeout = stop.recv()
+    go(hurry, server, stop)
+    server.shutdown(timeout)
     serving.result()
-    return cut
+    return server.cuts
+
+
+def hurry(server: Server, stop: Any) -> None:
+    """Whoever asks again, with less time, is not to wait for the time that was given before."""
+    for timeout in stop:
+        server.shutdown(timeout)
 
 
 def forward_end(goroutine: Goroutine, over: Any) -> None:
