@@ -86,6 +86,20 @@ def test_a_block_that_is_left_by_a_timeout_of_communicate_reports_nothing(monkey
     assert not reported
 
 
+def test_who_closes_the_pipes_of_a_communication_ends_it(monkeypatch):
+    reported: list[Any] = []
+    monkeypatch.setattr(grt, "excepthook", reported.append)
+    process = Popen(["sleep", "0.2"], stdin=PIPE, stdout=PIPE)
+    with pytest.raises(TimeoutExpired):
+        process.communicate(bytes(1_000_000), timeout=0.05)
+    process.stdout.close()
+    process.stdin.close()
+    assert process.wait() == 0 and process.communicate() == (b"", None)
+    del process
+    gc.collect()
+    assert not reported
+
+
 def test_check_raises_with_all_that_is_known():
     with pytest.raises(CalledProcessError) as failed:
         run([PYTHON, "-c", "print('said'); raise SystemExit(2)"], check=True, capture_output=True)

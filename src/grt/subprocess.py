@@ -12,6 +12,7 @@ import io
 import locale
 import os
 import subprocess
+from contextlib import suppress
 from subprocess import DEVNULL, PIPE, STDOUT, CalledProcessError, CompletedProcess, TimeoutExpired
 from typing import Any
 
@@ -187,7 +188,7 @@ class Popen:
                 if input:
                     self.stdin.write(input)
                 self.stdin.close()  # after what a file of text still holds
-            except BrokenPipeError:  # it does not want all
+            except (BrokenPipeError, Closed):  # it does not want all, or somebody does not
                 pass
 
     def _printed(self, name: str, errors: str) -> Any:
@@ -265,9 +266,10 @@ class EndFile(ConnFile):
 
 
 def collect(end: FDConn, found: bytearray) -> None:
-    """Adds to found all that is printed, to the end."""
-    for data in end:
-        found += data
+    """Adds to found all that is printed, to the end, or until somebody closes it."""
+    with suppress(Closed):
+        for data in end:
+            found += data
 
 
 def run(

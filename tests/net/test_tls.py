@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import grt
+from grt.testing import bubble
 from tests.goroutines import blocked, living
 from tests.net.certificates import client_context, made, needs_openssl, server_context
 from tests.net.test_dial import unused_port
@@ -184,6 +185,15 @@ def test_what_a_write_that_was_cut_has_left_is_sent_while_the_answer_is_awaited(
         assert taken > 64 * 1024 and other.read_exactly(taken) == bytes(taken)
         other.write(b"all is here")
         assert reading.result() == b"all is here"
+
+
+def test_a_deadlock_is_found_also_where_a_write_has_left_something():
+    with pytest.raises(grt.Deadlock), bubble():
+        tls, other = over_a_pipe()
+        with tls, other:
+            with grt.timeout(0.01), pytest.raises(TimeoutError):
+                tls.write(bytes(200_000))
+            tls.read()
 
 
 def test_nobody_tries_to_send_what_is_left_of_a_connection_that_has_ended():

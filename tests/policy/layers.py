@@ -74,7 +74,7 @@ MAY_IMPORT = {
     "net.tcp": "address groups net.conn net.listener sock _core.chan",
     "net.unix": "net.conn net.listener _core.go _core.timers",
     "net.sealed": f"_core.semaphore _core.stream {SYS}",
-    "net.tls": "net.conn net.listener net.sealed scope _core.errors _core.go",
+    "net.tls": "net.conn net.listener net.sealed scope _core.errors _core.go _core.timers",
     "net.packet": "address net.endpoint net.resolver net.unix _core.errors _core.go",
     "net.stdio": "net.conn _core.stream",
     "net.networks": "address net.conn net.listener net.resolver net.tcp net.tls net.unix scope",

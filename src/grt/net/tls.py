@@ -12,6 +12,7 @@ from typing import Any
 
 from grt._core.errors import Closed
 from grt._core.go import go, sleep
+from grt._core.timers import now
 from grt.net.conn import Conn
 from grt.net.listener import Listener
 from grt.net.sealed import PIECE, RECORD, Sealed
@@ -23,6 +24,7 @@ __all__ = [
 
 GONE = ConnectionError, ssl.SSLEOFError  # how it is said that a peer has gone: by a reset, or without its goodbye
 LAST = 5.0  # seconds that a goodbye has to go in; as Go
+PATIENCE = 600.0  # seconds that what a cut write has left is tried for
 LOOKS = 0.002, 0.1  # seconds between two attempts to send what is left, doubling
 
 
@@ -158,8 +160,8 @@ class TLSConn(Sealed, Conn):
 
     def send_rest(self) -> None:
         """Sends what a write that was cut short has left, whatever the deadlines, while there is anybody to take it."""
-        pause = LOOKS[0]
-        while self.unsent and self.try_flush():
+        pause, limit = LOOKS[0], now() + PATIENCE
+        while self.unsent and now() < limit and self.try_flush():
             sleep(pause)
             pause = min(2 * pause, LOOKS[1])
 

@@ -47,9 +47,12 @@ class Worker:
         try:
             if not self.ready.recv_ok()[1] and self.vm.alive and not self.killed:
                 self.serving.result()  # raises what it ended by; a VM that has died is replaced
-        except BaseException:
+        except (Exception, Cancelled):
             self.kill()
             self.vm.join()
+            raise
+        except BaseException:  # the program ends, and nothing can wait any more
+            self.kill()
             raise
 
     def kill(self) -> None:
