@@ -64,6 +64,18 @@ def test_a_handshake_that_is_never_finished_ends_at_its_deadline():
                 conn.read()
 
 
+def test_a_write_that_waits_for_the_handshake_of_a_reader_ends_at_its_deadline():
+    near, far = grt.pipe()
+    with far, TLSConn(near, client_context(), server_hostname="localhost") as tls, grt.timeout(60):
+        reading = blocked(tls.read)
+        writing = blocked(tls.write, b"x")
+        tls.set_write_deadline(time.monotonic())
+        with pytest.raises(TimeoutError, match="the write deadline has passed"):
+            writing.result()
+        reading.cancel()
+        reading.join()
+
+
 def test_a_handshake_that_was_cut_in_its_last_flight_is_made_on():
     near, far = grt.pipe()
     with TLSConn(near, client_context(), server_hostname="localhost") as tls:

@@ -89,27 +89,46 @@ class TLSConn(Sealed, Conn):
 
         Raises TimeoutError after timeout seconds, or at the connection's deadlines.
         """
-        with time_limit(timeout), self.shaking:
-            if self.failure is not None:
-                self.raise_failure()
-            while not self.shaken:
-                over = False
+        with time_limit(timeout):
+            self.await_turn()
+            try:
+                self.shake()
+            finally:
+                self.shaking.unlock()
+
+    def await_turn(self) -> None:
+        """Locks `shaking`, which another goroutine may hold for long: meanwhile the write deadline counts, too."""
+        while not self.shaking.try_lock():
+            self.transport.write(b"")  # raises TimeoutError if it has passed
+            with time_limit(LOOKS[1]) as limit:
                 try:
-                    self.guarded(self.tls.do_handshake)
-                    over = True
-                except ssl.SSLWantReadError:
-                    pass
-                except ssl.SSLError as error:
-                    self.fail(error, "the handshake has failed: ")
-                    raise
-                try:
-                    self.flush()
-                except ConnectionError:
-                    if not over or not self.tls.server_side:
-                        raise  # else what the client has sent before it left is still to be read
-                self.shaken = over  # not before its last bytes have gone
-                if not over:
-                    self.feed()
+                    self.shaking.lock()
+                    return
+                except TimeoutError:
+                    if not limit.expired:
+                        raise
+
+    def shake(self) -> None:
+        if self.failure is not None:
+            self.raise_failure()
+        while not self.shaken:
+            over = False
+            try:
+                self.guarded(self.tls.do_handshake)
+                over = True
+            except ssl.SSLWantReadError:
+                pass
+            except ssl.SSLError as error:
+                self.fail(error, "the handshake has failed: ")
+                raise
+            try:
+                self.flush()
+            except ConnectionError:
+                if not over or not self.tls.server_side:
+                    raise  # else what the client has sent before it left is still to be read
+            self.shaken = over  # not before its last bytes have gone
+            if not over:
+                self.feed()
 
     # -- reading and writing, beside what Sealed does
 
