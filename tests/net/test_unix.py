@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import grt
+from tests.child import run_program
 from tests.goroutines import blocked
 
 LINUX = sys.platform == "linux"
@@ -119,14 +120,17 @@ def test_a_lock_that_others_have_on_the_folder_does_not_keep_it_for_ever(tmp_pat
 
 @pytest.mark.parametrize("kind", ["unix", "unixgram"])
 def test_a_child_that_closes_what_it_has_inherited_leaves_the_parents_file(tmp_path, kind):
-    path = str(tmp_path / "socket")
-    with grt.listen("unix", path) if kind == "unix" else grt.listen_packet(kind, path) as end:
-        if not (pid := os.fork()):
-            end.close()
-            os._exit(0)
-        assert os.waitpid(pid, 0)[1] == 0
-        assert os.path.exists(path)
-    assert not os.path.exists(path)
+    program = f"""
+        import os, grt
+
+        with grt.{"listen" if kind == "unix" else "listen_packet"}({kind!r}, {str(tmp_path / "socket")!r}) as end:
+            if not (child := os.fork()):
+                end.close()
+                os._exit(0)
+            print(os.waitpid(child, 0)[1], os.path.exists(end.addr))
+        print(os.path.exists(end.addr))
+    """
+    assert run_program(program) == (0, "0 True\nFalse\n", "")
 
 
 @pytest.mark.parametrize("backlog", ["many", 1 << 80])
