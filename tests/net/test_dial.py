@@ -5,6 +5,7 @@ import errno
 import re
 import socket
 import sys
+import time
 
 import pytest
 
@@ -20,6 +21,16 @@ LOCAL = "127.0.0.1:0"
 def unused_port():
     with socket.create_server(("127.0.0.1", 0)) as free:
         return free.getsockname()[1]
+
+
+def dial_when_up(addr, **options):
+    limit = time.monotonic() + 60
+    while True:
+        try:
+            return grt.dial("tcp", addr, **options)
+        except ConnectionRefusedError:
+            assert time.monotonic() < limit
+            grt.sleep(0.01)
 
 
 # -- what fails

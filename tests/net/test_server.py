@@ -11,7 +11,7 @@ import pytest
 import grt
 from tests.child import finish, read_line, run_program, spawn, wait_ready
 from tests.goroutines import living
-from tests.net.test_dial import unused_port
+from tests.net.test_dial import dial_when_up, unused_port
 
 
 @pytest.fixture
@@ -445,22 +445,12 @@ print("drained", flush=True)
 """
 
 
-def dial_when_up(port):
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            return grt.dial("tcp", ("127.0.0.1", port))
-        except ConnectionRefusedError:
-            assert time.monotonic() < deadline
-            grt.sleep(0.01)
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_drains(number):
     port = unused_port()
     child = spawn(LIFE % (0.2, port, 60))
     wait_ready(child)
-    with dial_when_up(port) as idle, grt.dial("tcp", ("127.0.0.1", port)) as busy:
+    with dial_when_up(("127.0.0.1", port)) as idle, grt.dial("tcp", ("127.0.0.1", port)) as busy:
         idle.write(b"x")
         assert idle.read() == b"X"
         busy.write(b"slow")
@@ -475,7 +465,7 @@ def test_the_second_signal_ends_it_at_once():
     port = unused_port()
     child = spawn(LIFE % (60, port, 60))
     wait_ready(child)
-    with dial_when_up(port) as busy:
+    with dial_when_up(("127.0.0.1", port)) as busy:
         for word in (b"x", b"slow"):
             busy.write(word)
             assert word == b"slow" or busy.read() == b"X"

@@ -16,7 +16,7 @@ import grt
 from tests.child import finish, read_line, spawn
 from tests.goroutines import blocked
 from tests.net.certificates import client_context, made, needs_openssl, server_context
-from tests.net.test_dial import unused_port
+from tests.net.test_dial import dial_when_up, unused_port
 
 pytestmark = pytest.mark.usefixtures("fork_server")
 
@@ -74,21 +74,25 @@ def ask_pid(addr, **options):
         return int(conn.read_line())
 
 
-def dial_when_up(addr, **options):
-    limit = time.monotonic() + 60
-    while True:
-        try:
-            return grt.dial("tcp", addr, **options)
-        except ConnectionRefusedError:
-            assert time.monotonic() < limit
-            grt.sleep(0.01)
-
-
 def start(handler, vms, **options):
     server = grt.Server(handler, vms=vms, **options)
     listener = grt.listen("tcp", "127.0.0.1:0")
     serving = grt.go(server.serve, listener)
     return server, listener.addr, serving
+
+
+def start_program(handler, vms, grace=10):
+    """A program that serves by VMs; returns it and its address."""
+    addr = ("127.0.0.1", unused_port())
+    child = spawn(f"""
+        import grt
+        from tests.net.test_server_vms import {handler.__name__}
+
+        print("ready", flush=True)
+        grt.Server({handler.__name__}, vms={vms}).run("tcp", {addr}, grace={grace})
+    """)
+    read_line(child)
+    return child, addr
 
 
 def test_vms_serve():
@@ -274,15 +278,7 @@ def test_a_server_whose_vms_serve_has_one_address():
 
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
 def test_the_second_signal_ends_the_vms_at_once(second):
-    addr = ("127.0.0.1", unused_port())
-    child = spawn(f"""
-        import grt
-        from tests.net.test_server_vms import linger
-
-        print("ready", flush=True)
-        grt.Server(linger, vms=1).run("tcp", {addr}, grace=600)
-    """)
-    read_line(child)
+    child, addr = start_program(linger, vms=1, grace=600)
     with dial_when_up(addr) as conn:
         assert conn.read() == b"here"
         child.send_signal(signal.SIGINT)
@@ -401,15 +397,7 @@ def test_a_handler_that_cannot_be_sent_is_told():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel does not spread connections")
 def test_a_server_program_restarts_at_sighup_and_ends_at_sigterm(tmp_path):
-    addr = ("127.0.0.1", unused_port())
-    child = spawn(f"""
-        import grt
-        from tests.net.test_server_vms import tell_pid
-
-        print("ready", flush=True)
-        grt.Server(tell_pid, vms=2).run("tcp", {addr}, grace=10)
-    """)
-    read_line(child)
+    child, addr = start_program(tell_pid, vms=2)
     before = {ask_pid_soon(addr) for _ in range(40)}
     assert len(before) == 2
     child.send_signal(signal.SIGHUP)
@@ -422,15 +410,7 @@ def test_a_server_program_restarts_at_sighup_and_ends_at_sigterm(tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel does not spread connections")
 def test_a_sighup_is_not_lost_while_some_of_them_begin():
-    addr = ("127.0.0.1", unused_port())
-    child = spawn(f"""
-        import grt
-        from tests.net.test_server_vms import tell_pid
-
-        print("ready", flush=True)
-        grt.Server(tell_pid, vms=2).run("tcp", {addr})
-    """)
-    read_line(child)
+    child, addr = start_program(tell_pid, vms=2)
     first = ask_pid_soon(addr)
     child.send_signal(signal.SIGHUP)
     limit = time.monotonic() + 60
@@ -442,15 +422,7 @@ def test_a_sighup_is_not_lost_while_some_of_them_begin():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel does not spread connections")
 def test_a_sigterm_lets_those_that_are_being_replaced_finish():
-    addr = ("127.0.0.1", unused_port())
-    child = spawn(f"""
-        import grt
-        from tests.net.test_server_vms import take_long
-
-        print("ready", flush=True)
-        grt.Server(take_long, vms=1).run("tcp", {addr}, grace=60)
-    """)
-    read_line(child)
+    child, addr = start_program(take_long, vms=1, grace=60)
     ask_pid_soon(addr)
     with grt.dial("tcp", addr) as old:
         first = int(old.read_line())

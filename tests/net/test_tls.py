@@ -15,8 +15,7 @@ import grt
 from grt.testing import bubble
 from tests.goroutines import blocked, living
 from tests.net.certificates import client_context, made, needs_openssl, server_context
-from tests.net.test_dial import unused_port
-from tests.net.test_server_vms import dial_when_up
+from tests.net.test_dial import dial_when_up, unused_port
 
 pytestmark = needs_openssl
 
