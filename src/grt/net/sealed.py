@@ -47,7 +47,7 @@ class Sealed(Layered):
         self.starved = starved  # what it raises when nothing is left to decrypt
         self.guard = guard_new()  # nothing waits, and no goroutine gives way, with it held
         self.cut = False  # whether the last write has ended early: then no goodbye may make the stream seem whole
-        self.failure: Any = None  # kind, number and text of the error that has ended the handshake for good
+        self.failure: Any = None  # kind, number and text of the error after which the engine is of no use
         self.shaken = False  # whether the handshake is over
         self.shaking = Mutex()  # whoever makes it holds this
         self.sending = Mutex()  # whoever hands ciphertext to the transport holds this
